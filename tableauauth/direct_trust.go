@@ -1,0 +1,109 @@
+package tableauauth
+
+// This file holds the Connected App with direct trust: Tableau and we share a
+// secret, and whoever holds it signs JWTs (HS256) for any user of the site.
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauapi"
+)
+
+// A ConnectedAppSecret is one of the at most two secrets of a Connected App.
+type ConnectedAppSecret struct {
+	ID    string            // "Secret ID" on the app's page; the JWT's kid
+	Value tableauapi.Secret // "Secret Value"; its bytes as text are the HMAC key
+}
+
+// DirectTrust is the credential of a Connected App with direct trust
+// (Tableau help, "Configure Connected Apps with direct trust"). With two
+// secrets, the second takes over when Tableau refuses the first, and the other
+// way round, so that secrets can be changed at Tableau without an outage.
+type DirectTrust struct {
+	clientID string
+	secrets  []ConnectedAppSecret
+	current  atomic.Int32 // index of the secret that signs
+}
+
+// NewDirectTrust returns the credential of the Connected App clientID. It
+// fails if clientID or a secret is missing, if there are more than two
+// secrets, or if two have the same ID.
+func NewDirectTrust(clientID string, secrets ...ConnectedAppSecret) (*DirectTrust, error) {
+	switch {
+	case clientID == "":
+		return nil, errors.New("client_id is empty: it is the Client ID on the Connected App's page at Tableau")
+	case len(secrets) == 0:
+		return nil, errors.New("no secret: a Connected App signs with a secret ID and value made on its page at Tableau")
+	case len(secrets) > 2:
+		return nil, fmt.Errorf("%d secrets: a Connected App has at most two", len(secrets))
+	}
+	for i, s := range secrets {
+		if s.ID == "" || s.Value.IsZero() {
+			return nil, fmt.Errorf("secret %d: its ID or its value is empty", i+1)
+		}
+	}
+	if len(secrets) == 2 && secrets[0].ID == secrets[1].ID {
+		return nil, fmt.Errorf("both secrets have the ID %q: remove one", secrets[0].ID)
+	}
+	return &DirectTrust{clientID: clientID, secrets: secrets}, nil
+}
+
+// Kind returns "direct_trust".
+func (d *DirectTrust) Kind() string { return "direct_trust" }
+
+// Fingerprint digests the client ID and every secret's ID and value.
+func (d *DirectTrust) Fingerprint() [sha256.Size]byte {
+	parts := []string{d.clientID}
+	for _, s := range d.secrets {
+		parts = append(parts, s.ID, s.Value.Reveal())
+	}
+	return digest(parts...)
+}
+
+// Proof signs a JWT for g.User with the secret in use. The client ID goes into
+// the header and into the claims: Tableau's samples and its help differ on
+// where it is read.
+func (d *DirectTrust) Proof(g Grant, now time.Time) (Proof, error) {
+	secret := d.secrets[d.current.Load()]
+	claims, jti := newClaims(g, now)
+	claims["iss"] = d.clientID
+
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims)
+	token.Header["kid"] = secret.ID
+	token.Header["iss"] = d.clientID
+	signed, err := token.SignedString([]byte(secret.Value.Reveal()))
+	if err != nil {
+		return Proof{}, fmt.Errorf("signing the JWT: %w", err)
+	}
+	return Proof{
+		Credentials: tableauapi.Credentials{JWT: tableauapi.NewSecret(signed), Site: g.Site},
+		APIVersion:  apiVersionJWT,
+		JTI:         jti,
+		SecretID:    secret.ID,
+	}, nil
+}
+
+// Refused turns to the other secret if Tableau did not know the one that
+// signed p, and reports whether to try again. Several sign-ins may be refused
+// at once: only the first of them turns, the others find it done.
+func (d *DirectTrust) Refused(p Proof, refusal *SignInError) bool {
+	if len(d.secrets) < 2 || !refusal.blamesSecret() {
+		return false
+	}
+	for i, s := range d.secrets {
+		if s.ID == p.SecretID {
+			d.current.CompareAndSwap(int32(i), int32(1-i)) //nolint:gosec // i is 0 or 1
+			return true
+		}
+	}
+	return false
+}
+
+// Interface guards
+var _ Failover = (*DirectTrust)(nil)

@@ -1,0 +1,60 @@
+package tableauauth
+
+// This file is how a program learns what the package does: for metrics, events
+// and tests.
+
+import "time"
+
+// An Observer is told what happens. Its functions may be nil; they are called
+// from many goroutines, and whatever waits for the event waits for them too,
+// so they must be quick.
+type Observer struct {
+	// SignIn is called after each sign-in attempt.
+	SignIn func(SignInEvent)
+	// SignOut is called after each sign-out at Tableau.
+	SignOut func(SignOutEvent)
+	// Recover is called when Tableau has ended a session that was in use, and
+	// another has taken its place or could not be had.
+	Recover func(RecoverEvent)
+}
+
+// A SignInEvent is one sign-in attempt.
+type SignInEvent struct {
+	Grant    Grant
+	JTI      string
+	SecretID string
+	Session  *Session     // nil if it failed
+	Err      *SignInError // nil if it succeeded
+	Took     time.Duration
+}
+
+// A SignOutEvent is one sign-out.
+type SignOutEvent struct {
+	Session *Session
+	Err     error
+}
+
+// A RecoverEvent is a session that Tableau ended before we did.
+type RecoverEvent struct {
+	Dead     *Session
+	Replayed bool  // the request was sent again
+	Err      error // why there is no new session, or nil
+}
+
+func (o Observer) signIn(e SignInEvent) {
+	if o.SignIn != nil {
+		o.SignIn(e)
+	}
+}
+
+func (o Observer) signOut(e SignOutEvent) {
+	if o.SignOut != nil {
+		o.SignOut(e)
+	}
+}
+
+func (o Observer) recovered(e RecoverEvent) {
+	if o.Recover != nil {
+		o.Recover(e)
+	}
+}

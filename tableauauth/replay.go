@@ -1,0 +1,145 @@
+package tableauauth
+
+// This file keeps the beginning of a request body while it is being sent, so
+// that the request can be sent again.
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// DefaultReplayBuffer is how much of a request body a [Transport] keeps, in
+// bytes.
+const DefaultReplayBuffer = 1 << 20
+
+var errBodyGone = errors.New("the request body cannot be sent again: its beginning was not kept")
+
+// A keptBody is a request body that can be read more than once, as long as no
+// more than limit bytes of it were read. Nothing is read ahead: bytes are kept
+// as the transport takes them.
+//
+// The transport may still be reading in the background when Tableau has
+// answered early. That read is allowed to end: what it brings is kept for the
+// next attempt too, so no byte is lost or sent twice.
+type keptBody struct {
+	src   io.ReadCloser
+	limit int
+
+	mu   sync.Mutex // held while reading from src
+	kept []byte     // the first bytes read from src, until gone
+	read int64      // bytes read from src
+	end  error      // what src ended with
+
+	gone    atomic.Bool // kept is not the whole of what was read
+	settled atomic.Bool // there will be no further attempt
+	current atomic.Pointer[bodyAttempt]
+	closing sync.Once
+}
+
+// keepBody returns the body of req for repeated sending, or nil if it has none.
+func keepBody(req *http.Request, limit int) *keptBody {
+	if req.Body == nil || req.Body == http.NoBody {
+		return nil
+	}
+	return &keptBody{src: req.Body, limit: limit}
+}
+
+// sure reports whether a body of this Content-Length (-1: unknown) will be kept
+// whole.
+func (k *keptBody) sure(length int64) bool {
+	return k == nil || length >= 0 && length <= int64(k.limit)
+}
+
+// attempt returns the body from its beginning. Earlier attempts can read no
+// more.
+func (k *keptBody) attempt() io.ReadCloser {
+	if k == nil {
+		return nil
+	}
+	a := &bodyAttempt{body: k}
+	k.current.Store(a)
+	return a
+}
+
+// rewound is attempt as http.Request's GetBody.
+func (k *keptBody) rewound() (io.ReadCloser, error) {
+	if !k.again() {
+		return nil, errBodyGone
+	}
+	return k.attempt(), nil
+}
+
+// again reports whether the body can still be sent from its beginning. It does
+// not wait for a read under way: should that read be one byte too many, the
+// next attempt fails instead of sending half a body.
+func (k *keptBody) again() bool { return k == nil || !k.gone.Load() }
+
+// settle says that there will be no further attempt: nothing more is kept, and
+// the body is closed as soon as the last attempt is.
+func (k *keptBody) settle() {
+	if k == nil {
+		return
+	}
+	k.settled.Store(true)
+	if a := k.current.Load(); a == nil || a.closed.Load() {
+		k.close()
+	}
+}
+
+func (k *keptBody) close() { k.closing.Do(func() { _ = k.src.Close() }) }
+
+// keep stores what was read from src. The lock is held.
+func (k *keptBody) keep(b []byte) {
+	k.read += int64(len(b))
+	if k.gone.Load() {
+		return
+	}
+	if len(k.kept)+len(b) > k.limit || k.settled.Load() {
+		k.kept = nil
+		k.gone.Store(true)
+		return
+	}
+	k.kept = append(k.kept, b...)
+}
+
+// A bodyAttempt is the body of one sending.
+type bodyAttempt struct {
+	body   *keptBody
+	off    int64 // bytes read by this attempt
+	closed atomic.Bool
+}
+
+// Read implements io.Reader: first what was kept, then the source.
+func (a *bodyAttempt) Read(p []byte) (n int, err error) {
+	k := a.body
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.current.Load() != a || a.closed.Load():
+		return 0, http.ErrBodyReadAfterClose
+	case a.off < k.read && k.gone.Load():
+		return 0, errBodyGone
+	case a.off < k.read:
+		n = copy(p, k.kept[a.off:])
+	case k.end != nil:
+		return 0, k.end
+	default:
+		n, k.end = k.src.Read(p)
+		k.keep(p[:n])
+		err = k.end
+	}
+	a.off += int64(n)
+	return n, err
+}
+
+// Close implements io.Closer. The source stays open for a further attempt.
+func (a *bodyAttempt) Close() error {
+	a.closed.Store(true)
+	if k := a.body; k.settled.Load() && k.current.Load() == a {
+		k.close()
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package tableauauth
+
+// This file keeps credentials from travelling where they should not: the
+// client's to Tableau, and Tableau's to the client.
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauapi"
+)
+
+// credentialHeaders are the request headers that could carry a session or an
+// identity to Tableau, as [normalHeader] spells them.
+var credentialHeaders = map[string]bool{
+	"x-tableau-auth":      true,
+	"authorization":       true,
+	"proxy-authorization": true,
+	"cookie":              true,
+}
+
+// removeCredentials deletes every credential header in every spelling that a
+// server could take for it: some map "_" or "." to "-".
+func removeCredentials(h http.Header) {
+	for name := range h {
+		if credentialHeaders[normalHeader(name)] {
+			delete(h, name)
+		}
+	}
+}
+
+func normalHeader(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '_' || r == '.' || r == ' ':
+			return '-'
+		case 'A' <= r && r <= 'Z':
+			return r + ('a' - 'A')
+		default:
+			return r
+		}
+	}, name)
+}
+
+// scrub removes from an answer what would hand Tableau's session to the
+// client: its cookies, X-Tableau-Auth, and any header that repeats the token.
+func scrub(res *http.Response, s *Session) {
+	for _, h := range []http.Header{res.Header, res.Trailer} {
+		delete(h, "Set-Cookie")
+		delete(h, headerAuth)
+		if s == nil {
+			continue
+		}
+		token := s.token.Reveal()
+		for name, values := range h {
+			for _, v := range values {
+				if strings.Contains(v, token) {
+					delete(h, name)
+				}
+			}
+		}
+	}
+}
+
+// rejection reports whether an answer may mean that Tableau has ended the
+// session: a 401 with code 401000 or 401002, or one whose body is in a coding
+// that we cannot read (said is nil then). The body stays readable.
+func rejection(res *http.Response) (said *tableauapi.Error, rejected bool) {
+	if res.StatusCode != http.StatusUnauthorized {
+		return nil, false
+	}
+	head, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	res.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head), res.Body), res.Body}
+	if err != nil {
+		return nil, false
+	}
+	plain, ok := decoded(head, res.Header.Get("Content-Encoding"))
+	if !ok {
+		return nil, true
+	}
+	said, ok = tableauapi.DecodeError(plain)
+	if !ok || said.Code != tableauapi.CodeInvalidToken && said.Code != tableauapi.CodeNotSignedIn {
+		return nil, false
+	}
+	return said, true
+}
+
+// decoded undoes a content coding, at most maxAnswer bytes of it.
+func decoded(body []byte, coding string) ([]byte, bool) {
+	switch strings.ToLower(coding) {
+	case "", "identity":
+		return body, true
+	case "gzip", "x-gzip":
+		r, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, false
+		}
+		plain, err := io.ReadAll(io.LimitReader(r, maxAnswer))
+		return plain, err == nil
+	default:
+		return nil, false
+	}
+}

@@ -1,0 +1,238 @@
+package tableauauth
+
+// This file sends requests as a session: the last hop, where the token is put
+// in, and the first to see that Tableau no longer accepts it.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauapi"
+)
+
+const (
+	// quietLimit is how long Tableau may not have confirmed a session before
+	// a body that cannot be sent twice is preceded by a probe.
+	quietLimit = time.Minute
+
+	// youngSession is the age under which a rejected session whose probe said
+	// nothing is not replaced: more likely the method is refused.
+	youngSession = time.Minute
+)
+
+// A Binding says as whom the request in a context is to be sent. The Transport
+// updates it while the request is under way; nobody else uses it then.
+type Binding struct {
+	// Pool is where Session came from, and where its successor will.
+	Pool *Pool
+	// Session is the session to send with. If nil, the request goes to
+	// Pool.Origin() without any credential.
+	Session *Session
+	// Replaced is set when Tableau had ended the session and the request went
+	// on with another.
+	Replaced bool
+}
+
+type bindingKey struct{}
+
+// NewContext returns a copy of ctx for a request that is to be sent as b says.
+func NewContext(ctx context.Context, b *Binding) context.Context {
+	return context.WithValue(ctx, bindingKey{}, b)
+}
+
+// BindingFrom returns the binding in ctx, or nil.
+func BindingFrom(ctx context.Context) *Binding {
+	b, _ := ctx.Value(bindingKey{}).(*Binding)
+	return b
+}
+
+// ErrNoBinding is returned for a request whose context says nothing about a
+// session: it is not sent.
+var ErrNoBinding = errors.New("the request has no session and none was declared unnecessary")
+
+// An OriginError is a request that was about to leave for somewhere else than
+// the origin of its session. It was not sent.
+type OriginError struct{ Want, Got string }
+
+// Error implements error.
+func (e *OriginError) Error() string {
+	return fmt.Sprintf("the session is for %s, the request would have gone to %s: nothing was sent", e.Want, e.Got)
+}
+
+// A ScopeError is a request that Tableau refused although the session lives:
+// the session's scopes do not cover the method, or the method accepts no JWT
+// session. Tableau answers both like an ended session (401002).
+type ScopeError struct {
+	Session *Session
+	Tableau *tableauapi.Error
+}
+
+// Error implements error.
+func (e *ScopeError) Error() string {
+	return fmt.Sprintf("Tableau refused the method to a live session with the scopes %s", strings.Join(e.Session.grant.Scopes, " "))
+}
+
+// An EndedError is a request whose session Tableau had ended, and whose body
+// was too large to be kept for a second sending. There is a new session, so
+// the client may try again.
+type EndedError struct{ Session *Session }
+
+// Error implements error.
+func (e *EndedError) Error() string {
+	return "Tableau ended the session, and the request body was too large to be kept for sending it again"
+}
+
+// A Transport is an http.RoundTripper that sends a request as the session in
+// its context (see [NewContext]): it puts exactly one X-Tableau-Auth on a copy
+// of the request, removes every other credential, and sends it to the
+// session's origin or not at all. If Tableau has ended the session, it gets a
+// new one and sends the request once more.
+//
+// Besides the errors of Base, RoundTrip returns [ErrNoBinding], *[OriginError],
+// *[ScopeError], *[EndedError] and, if no new session could be had,
+// *[SignInError].
+type Transport struct {
+	// Base sends the request. If nil, http.DefaultTransport is used.
+	Base http.RoundTripper
+	// ReplayBuffer is how much of a request body is kept for the second
+	// sending, in bytes. Default: [DefaultReplayBuffer]; -1 keeps nothing.
+	ReplayBuffer int
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	b := BindingFrom(req.Context())
+	body := keepBody(req, t.replayBuffer())
+	defer body.settle()
+	if b == nil {
+		return nil, ErrNoBinding
+	}
+	if err := checkOrigin(req, b.Pool.origin); err != nil {
+		return nil, err
+	}
+	if err := t.assure(req, b, body); err != nil {
+		return nil, err
+	}
+	res, err := t.send(req, b, body)
+	if err != nil || b.Session == nil {
+		return res, err
+	}
+	said, rejected := rejection(res)
+	if !rejected {
+		b.Session.accepted(time.Now())
+		return res, nil
+	}
+	return t.recover(req, b, body, res, said)
+}
+
+// assure makes sure that the session lives before a body is sent that can be
+// sent only once, unless Tableau has confirmed it lately.
+func (t *Transport) assure(req *http.Request, b *Binding, body *keptBody) error {
+	if b.Session == nil || body.sure(req.ContentLength) || b.Session.quietFor(time.Now()) < quietLimit {
+		return nil
+	}
+	switch b.Pool.client.Load().probe(req.Context(), b.Session) {
+	case alive:
+		b.Session.accepted(time.Now())
+		return nil
+	case dead:
+		return b.replace(req.Context(), false)
+	default:
+		return nil
+	}
+}
+
+// recover finds out what a rejection means and makes the best of it.
+func (t *Transport) recover(req *http.Request, b *Binding, body *keptBody, res *http.Response, said *tableauapi.Error) (*http.Response, error) {
+	ctx := req.Context()
+	if b.Pool.successor(b.Session) == nil { // if there is one, the session is known to be dead
+		switch state := b.Pool.client.Load().probe(ctx, b.Session); {
+		case state == alive && said != nil:
+			_ = res.Body.Close()
+			b.Session.accepted(time.Now())
+			return nil, &ScopeError{Session: b.Session, Tableau: said}
+		case state == alive,
+			state == unknown && time.Since(b.Session.SignedInAt()) < youngSession:
+			return res, nil
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		_ = res.Body.Close()
+		return nil, context.Cause(ctx)
+	}
+
+	_ = res.Body.Close()
+	again := body.again()
+	if err := b.replace(ctx, again); err != nil {
+		return nil, err
+	}
+	if !again {
+		return nil, &EndedError{Session: b.Session}
+	}
+	res, err := t.send(req, b, body)
+	if err != nil {
+		return nil, err
+	}
+	// A second rejection goes to the client as it is. Were it looked into, a
+	// request could cost any number of calls.
+	if _, rejected := rejection(res); !rejected {
+		b.Session.accepted(time.Now())
+	}
+	return res, nil
+}
+
+// replace puts a new session in the place of the dead one.
+func (b *Binding) replace(ctx context.Context, replay bool) error {
+	dead := b.Session
+	fresh, err := b.Pool.Replace(ctx, dead)
+	b.Pool.opts.Observer.recovered(RecoverEvent{Dead: dead, Replayed: replay && err == nil, Err: err})
+	if err != nil {
+		return err
+	}
+	b.Session, b.Replaced = fresh, true
+	return nil
+}
+
+// send sends a copy of req as b says, and clears what comes back of
+// credentials. The host is the configured origin's, whatever the client named.
+func (t *Transport) send(req *http.Request, b *Binding, body *keptBody) (*http.Response, error) {
+	out := req.Clone(req.Context())
+	out.Host = b.Pool.origin.Host
+	out.Trailer = nil
+	removeCredentials(out.Header)
+	if body != nil {
+		out.Body = body.attempt()
+		out.GetBody = body.rewound // for a connection that Tableau closed while it was idle
+	}
+	if b.Session != nil {
+		out.Header[headerAuth] = []string{b.Session.token.Reveal()}
+	}
+	res, err := t.base().RoundTrip(out)
+	if err != nil {
+		return nil, err
+	}
+	scrub(res, b.Session)
+	return res, nil
+}
+
+func (t *Transport) base() http.RoundTripper {
+	if t.Base != nil {
+		return t.Base
+	}
+	return http.DefaultTransport
+}
+
+func (t *Transport) replayBuffer() int {
+	switch {
+	case t.ReplayBuffer == 0:
+		return DefaultReplayBuffer
+	case t.ReplayBuffer < 0:
+		return 0
+	default:
+		return t.ReplayBuffer
+	}
+}
