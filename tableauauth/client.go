@@ -44,6 +44,8 @@ type Client struct {
 	Timeout time.Duration
 	// UserAgent is sent with each call. Default: "caddy-tableau".
 	UserAgent string
+
+	clock *clock // the pool's
 }
 
 // signIn presents p and returns Tableau's answer, or a *SignInError.
@@ -126,11 +128,15 @@ func (c *Client) call(ctx context.Context, method, path string, token tableauapi
 	if !token.IsZero() {
 		req.Header.Set(headerAuth, token.Reveal())
 	}
+	sent := time.Now()
 	res, err := c.transport().RoundTrip(req)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer res.Body.Close()
+	if c.clock != nil {
+		c.clock.observe(res.Header.Get("Date"), sent, time.Now())
+	}
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
 		return nil, nil, err

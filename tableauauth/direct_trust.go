@@ -72,7 +72,7 @@ func (d *DirectTrust) Fingerprint() [sha256.Size]byte {
 func (d *DirectTrust) Proof(g Grant, now time.Time) (Proof, error) {
 	secret := d.secrets[d.current.Load()]
 	claims, jti := newClaims(g, now)
-	claims["iss"] = d.clientID
+	claims["iss"], claims["sub"], claims["aud"] = d.clientID, g.User, audienceTableau
 
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims)
 	token.Header["kid"] = secret.ID

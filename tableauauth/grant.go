@@ -19,6 +19,16 @@ type Grant struct {
 	// Scopes are the JWT scopes, such as "tableau:content:read". Use
 	// [NormalScopes], so that the same set always means the same session.
 	Scopes []string
+	// Claims are what the JWT says of the person besides: user attributes,
+	// groups for on-demand access. Sorted by name; see [CheckClaimName].
+	Claims []Claim
+}
+
+// A Claim is an extra claim of a JWT: a string, or a list of strings.
+type Claim struct {
+	Name   string
+	Values []string
+	List   bool // a list, even of one value
 }
 
 // NormalScopes returns scopes sorted and without repetitions, in a new slice.
@@ -44,7 +54,24 @@ func (g Grant) key(conn [sha256.Size]byte) Key {
 	for _, s := range g.Scopes {
 		b = appendPart(b, s)
 	}
+	for _, c := range g.Claims {
+		b = c.appendTo(b)
+	}
 	return sha256.Sum256(b)
+}
+
+func (c Claim) appendTo(b []byte) []byte {
+	b = appendPart(b, c.Name)
+	if c.List {
+		b = append(b, 1)
+	} else {
+		b = append(b, 0)
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.Values)))
+	for _, v := range c.Values {
+		b = appendPart(b, v)
+	}
+	return b
 }
 
 // digest hashes parts, each preceded by its length.

@@ -12,20 +12,30 @@ import (
 // often run together, and wants equal keys exactly for equal grants.
 func TestKeysAreDistinct(t *testing.T) {
 	part := rapid.StringOfN(rapid.RuneFrom([]rune("ab:|/\x00A")), 0, 4, -1)
+	claim := rapid.Custom(func(t *rapid.T) Claim {
+		return Claim{Name: part.Draw(t, "name"), Values: rapid.SliceOfN(part, 0, 2).Draw(t, "values"), List: rapid.Bool().Draw(t, "list")}
+	})
 	draw := rapid.Custom(func(t *rapid.T) Grant {
-		return Grant{Site: part.Draw(t, "site"), User: part.Draw(t, "user"), Scopes: rapid.SliceOfN(part, 0, 3).Draw(t, "scopes")}
+		return Grant{
+			Site: part.Draw(t, "site"), User: part.Draw(t, "user"),
+			Scopes: rapid.SliceOfN(part, 0, 3).Draw(t, "scopes"), Claims: rapid.SliceOfN(claim, 0, 2).Draw(t, "claims"),
+		}
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := draw.Draw(t, "a"), draw.Draw(t, "b")
-		same := a.Site == b.Site && a.User == b.User && slices.Equal(a.Scopes, b.Scopes)
+		same := a.Site == b.Site && a.User == b.User && slices.Equal(a.Scopes, b.Scopes) && slices.EqualFunc(a.Claims, b.Claims, sameClaim)
 		conn := digest("connection")
 		if got := a.key(conn) == b.key(conn); got != same {
-			t.Fatalf("keys of %q and %q equal: %v", a, b, got)
+			t.Fatalf("keys of %+v and %+v equal: %v", a, b, got)
 		}
 		if a.key(conn) == a.key(digest("another connection")) {
 			t.Fatal("two connections share a key")
 		}
 	})
+}
+
+func sameClaim(a, b Claim) bool {
+	return a.Name == b.Name && a.List == b.List && slices.Equal(a.Values, b.Values)
 }
 
 func TestKeyOfLongGrant(t *testing.T) {

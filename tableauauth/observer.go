@@ -16,6 +16,12 @@ type Observer struct {
 	// Recover is called when Tableau has ended a session that was in use, and
 	// another has taken its place or could not be had.
 	Recover func(RecoverEvent)
+	// Clock is called when the difference between Tableau's clock and ours has
+	// changed by more than some seconds, with Tableau's minus ours.
+	Clock func(offset time.Duration)
+	// Failover is called when Tableau has refused one secret of a credential,
+	// and another is tried.
+	Failover func(FailoverEvent)
 }
 
 // A SignInEvent is one sign-in attempt.
@@ -39,6 +45,25 @@ type RecoverEvent struct {
 	Dead     *Session
 	Replayed bool  // the request was sent again
 	Err      error // why there is no new session, or nil
+}
+
+// A FailoverEvent is a secret that Tableau did not accept.
+type FailoverEvent struct {
+	Kind     string // of the credential
+	SecretID string // of the secret that was refused
+	Err      *SignInError
+}
+
+func (o Observer) clock(offset time.Duration) {
+	if o.Clock != nil {
+		o.Clock(offset)
+	}
+}
+
+func (o Observer) failover(e FailoverEvent) {
+	if o.Failover != nil {
+		o.Failover(e)
+	}
 }
 
 func (o Observer) signIn(e SignInEvent) {

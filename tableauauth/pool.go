@@ -93,6 +93,7 @@ type Pool struct {
 	print   [sha256.Size]byte
 	opts    PoolOptions
 	client  atomic.Pointer[Client]
+	clock   *clock
 	shards  [shards]shard
 	siteIDs sync.Map // content URL as configured -> LUID, as far as seen
 
@@ -155,7 +156,10 @@ func NewPool(c Connection, opts PoolOptions) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{conn: c, origin: origin, print: c.Fingerprint(), opts: opts, closing: make(chan struct{})}
+	p := &Pool{
+		conn: c, origin: origin, print: c.Fingerprint(), opts: opts, closing: make(chan struct{}),
+		clock: &clock{logger: opts.Logger, observer: opts.Observer},
+	}
 	p.UseClient(opts.Client)
 	for i := range p.shards {
 		p.shards[i].sessions = make(map[Key]*Session)
@@ -171,7 +175,7 @@ func NewPool(c Connection, opts PoolOptions) (*Pool, error) {
 // connection's origin. A program that reloads its configuration calls it with
 // the new transport.
 func (p *Pool) UseClient(c Client) {
-	c.Origin = p.conn.Origin
+	c.Origin, c.clock = p.conn.Origin, p.clock
 	p.client.Store(&c)
 }
 

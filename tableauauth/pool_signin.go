@@ -12,42 +12,54 @@ import (
 	"time"
 )
 
-// maxAttempts bounds the attempts of one sign-in: one for each secret that a
-// Connected App can have.
-const maxAttempts = 2
-
 // parallelSignOuts bounds how many sign-outs run at once.
 const parallelSignOuts = 16
 
-// signIn makes one attempt, and another if the credential has another secret.
-// A credential that panics fails its own sign-in and nothing else.
+// signIn makes one attempt, and another if its failure taught us something. A
+// credential that panics fails its own sign-in and nothing else.
 func (p *Pool) signIn(key Key, g Grant) (s *Session, err error) {
 	defer func() {
 		if recover() != nil { // the value is not printed: it may hold a secret
 			s, err = nil, &SignInError{Reason: Unsigned, Err: fmt.Errorf("the credential %s panicked", p.conn.Credential.Kind())}
 		}
 	}()
-	for attempt := 1; ; attempt++ {
+	var corrected, failedOver bool // each is worth one more attempt
+	for {
+		before := p.clock.correction()
 		s, proof, failure := p.attempt(key, g)
-		if failure == nil {
+		switch {
+		case failure == nil:
 			return s, nil
-		}
-		if p.ctx.Err() != nil {
+		case p.ctx.Err() != nil:
 			return nil, ErrPoolClosed
-		}
-		failover, ok := p.conn.Credential.(Failover)
-		if !ok || attempt == maxAttempts || !failover.Refused(proof, failure) {
+		case failure.Reason != Refused:
+			return nil, failure
+		case !corrected && p.clock.correction() != before:
+			corrected = true
+		case !failedOver && p.failover(proof, failure):
+			failedOver = true
+		default:
 			return nil, failure
 		}
-		p.opts.Logger.Warn("Tableau refused one secret of the credential, trying the other",
-			"kind", p.conn.Credential.Kind(), "secret_id", proof.SecretID, "error", failure.Error())
 	}
+}
+
+// failover turns to another secret of the credential, if it has one.
+func (p *Pool) failover(proof Proof, failure *SignInError) bool {
+	credential, ok := p.conn.Credential.(Failover)
+	if !ok || !credential.Refused(proof, failure) {
+		return false
+	}
+	p.opts.Observer.failover(FailoverEvent{Kind: credential.Kind(), SecretID: proof.SecretID, Err: failure})
+	p.opts.Logger.Warn("Tableau refused one secret of the credential, trying the other",
+		"kind", credential.Kind(), "secret_id", proof.SecretID, "error", failure.Error())
+	return true
 }
 
 // attempt makes a proof, presents it once and reports the outcome.
 func (p *Pool) attempt(key Key, g Grant) (*Session, Proof, *SignInError) {
 	began := time.Now()
-	s, proof, failure := p.present(key, g, began)
+	s, proof, failure := p.present(key, g)
 	p.opts.Observer.signIn(SignInEvent{
 		Grant: g, JTI: proof.JTI, SecretID: proof.SecretID,
 		Session: s, Err: failure, Took: time.Since(began),
@@ -58,14 +70,18 @@ func (p *Pool) attempt(key Key, g Grant) (*Session, Proof, *SignInError) {
 	return s, proof, failure
 }
 
-func (p *Pool) present(key Key, g Grant, now time.Time) (*Session, Proof, *SignInError) {
-	proof, err := p.conn.Credential.Proof(g, now)
+func (p *Pool) present(key Key, g Grant) (*Session, Proof, *SignInError) {
+	proof, err := p.conn.Credential.Proof(g, p.clock.now())
 	if err != nil {
 		return nil, Proof{}, asSignInError(err, Unsigned)
 	}
 	answer, err := p.client.Load().signIn(p.ctx, proof)
 	if err != nil {
-		return nil, proof, asSignInError(err, Unreachable)
+		failure := asSignInError(err, Unreachable)
+		if failure.Reason == Refused && failure.Err == nil {
+			failure.Err = p.clock.fault()
+		}
+		return nil, proof, failure
 	}
 	s, err := newSession(key, g, proof, answer, time.Now())
 	if err != nil {
