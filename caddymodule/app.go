@@ -1,0 +1,201 @@
+package caddymodule
+
+// This file holds the app: what the handlers of a configuration share, and
+// what outlives it.
+
+import (
+	"context"
+	"encoding/hex"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauapi"
+	"github.com/caddy-tableau/caddy-tableau/tableauauth"
+)
+
+// App holds what every `tableau_auth` and `tableau_proxy` of a configuration
+// shares: the pools of sessions at Tableau. Handlers with the same origin,
+// credential and TLS settings share their sessions, and a reload that changes
+// none of these keeps them.
+type App struct {
+	// The key that the tokens of clients are sealed with, as a placeholder
+	// such as `{env.TABLEAU_SEAL_KEY}`, and, behind it, the one before, whose
+	// tokens are still accepted. At least 16 random characters; the same on
+	// every replica. Default: a key made at the first start, kept in Caddy's
+	// storage, and replaced every 30 days.
+	SealKeys []string `json:"seal_keys,omitempty"`
+
+	logger      *zap.Logger
+	slogger     *slog.Logger
+	sealer      func() (*tableauauth.Sealer, error) // made at the first use
+	connections []*connection
+}
+
+// CaddyModule returns the Caddy module information.
+func (App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "tableau",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision sets up the app.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger = ctx.Logger()
+	a.slogger = ctx.Slogger()
+	configured, err := configuredSealer(a.SealKeys)
+	storage := ctx.Storage()
+	a.sealer = sync.OnceValues(func() (*tableauauth.Sealer, error) {
+		if configured != nil {
+			return configured, nil
+		}
+		return storedSealer(storage, time.Now(), a.logger)
+	})
+	return err
+}
+
+// sealToken seals a client token for a Tableau origin.
+func (a *App) sealToken(t tableauauth.ClientToken, origin string) (tableauapi.Secret, error) {
+	sealer, err := a.sealer()
+	if err != nil {
+		return tableauapi.Secret{}, err
+	}
+	return sealer.Seal(t, origin)
+}
+
+// openToken opens what sealToken has sealed.
+func (a *App) openToken(token, origin string) (tableauauth.ClientToken, error) {
+	sealer, err := a.sealer()
+	if err != nil {
+		return tableauauth.ClientToken{}, err
+	}
+	return sealer.Open(token, origin, time.Now())
+}
+
+// Start makes the pools use this configuration's transports and loggers. Until
+// then those of the configuration before are at work, which matters when this
+// one turns out not to load.
+func (a *App) Start() error {
+	for _, c := range a.connections {
+		c.takeOver(a.slogger)
+	}
+	return nil
+}
+
+// Stop does nothing: sessions end when no configuration uses them any more.
+func (a *App) Stop() error { return nil }
+
+// Cleanup releases the pools. One that no configuration uses signs its
+// sessions out.
+func (a *App) Cleanup() error {
+	for _, c := range a.connections {
+		if _, err := pools.Delete(c.key); err != nil {
+			return err
+		}
+	}
+	a.connections = nil
+	return nil
+}
+
+// pools holds the session pools across configurations, by the fingerprint of
+// their connection.
+var pools = caddy.NewUsagePool()
+
+// signOutGrace bounds the sign-outs when a pool is no longer used.
+const signOutGrace = 10 * time.Second
+
+// A connection is one handler's use of a pool.
+type connection struct {
+	key    string
+	pool   *pooled
+	client tableauauth.Client
+}
+
+// A pooled is a session pool as Caddy's usage pool keeps it.
+type pooled struct {
+	*tableauauth.Pool
+	log *currentLog
+}
+
+// Destruct implements caddy.Destructor: it signs every session out.
+func (p *pooled) Destruct() error {
+	ctx, cancel := context.WithTimeout(context.Background(), signOutGrace)
+	defer cancel()
+	ended, left := p.Close(ctx)
+	if ended+left == 0 {
+		return nil
+	}
+	caddy.Log().Named("tableau").Info("signed out at Tableau",
+		zap.String("origin", p.Origin()), zap.Int("sessions", ended), zap.Int("left_to_expire", left))
+	return nil
+}
+
+// connect returns the use of the pool for c. The app releases it.
+func (a *App) connect(c tableauauth.Connection, client tableauauth.Client) (*connection, error) {
+	print := c.Fingerprint()
+	key := hex.EncodeToString(print[:])
+	value, _, err := pools.LoadOrNew(key, func() (caddy.Destructor, error) {
+		log := new(currentLog)
+		log.use(a.slogger)
+		pool, err := tableauauth.NewPool(c, tableauauth.PoolOptions{Client: client, Logger: slog.New(log)})
+		if err != nil {
+			return nil, err
+		}
+		return &pooled{Pool: pool, log: log}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	conn := &connection{key: key, pool: value.(*pooled), client: client}
+	a.connections = append(a.connections, conn)
+	return conn, nil
+}
+
+// takeOver makes the pool use this configuration's transport and logger.
+func (c *connection) takeOver(logger *slog.Logger) {
+	c.pool.UseClient(c.client)
+	c.pool.log.use(logger)
+}
+
+// A currentLog hands records to the logger of the running configuration: a
+// pool outlives the configuration that made it, and that one's log files.
+type currentLog struct{ handler atomic.Pointer[slog.Handler] }
+
+func (l *currentLog) use(logger *slog.Logger) {
+	h := logger.Handler()
+	l.handler.Store(&h)
+}
+
+// Enabled implements slog.Handler.
+func (l *currentLog) Enabled(ctx context.Context, level slog.Level) bool {
+	return (*l.handler.Load()).Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (l *currentLog) Handle(ctx context.Context, r slog.Record) error {
+	return (*l.handler.Load()).Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (l *currentLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return (*l.handler.Load()).WithAttrs(attrs)
+}
+
+// WithGroup implements slog.Handler.
+func (l *currentLog) WithGroup(name string) slog.Handler {
+	return (*l.handler.Load()).WithGroup(name)
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+	_ caddy.Destructor   = (*pooled)(nil)
+	_ slog.Handler       = (*currentLog)(nil)
+)

@@ -1,0 +1,222 @@
+package caddymodule
+
+// This file holds every answer of our own: which status and code it has, and
+// what it tells the client to do. docs/errors.md lists the codes.
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauapi"
+	"github.com/caddy-tableau/caddy-tableau/tableauauth"
+)
+
+// headerProxyError names the code of an answer of our own.
+const headerProxyError = "X-Tableau-Proxy-Error"
+
+// A refusal is an answer of our own in the place of Tableau's.
+type refusal struct {
+	status     int
+	code       string // X-Tableau-Proxy-Error
+	tableau    string // Tableau's error code
+	summary    string
+	detail     string // for the client: what to do, no internals
+	retryAfter time.Duration
+	cause      error // for the log: in full, or nil
+}
+
+// The refusals, by code. A copy with a detail of its own is made by with.
+var (
+	refuseNoIdentity = refusal{status: 401, code: "identity_missing", tableau: tableauapi.CodeNotSignedIn, summary: "Not authenticated",
+		detail: "This proxy does not know who you are. Authenticate to it as its operator has set up (HTTP basic authentication, a client certificate, single sign-on); no Tableau credential is needed."}
+	refuseBadIdentity = refusal{status: 400, code: "identity_invalid", tableau: tableauapi.CodeBadRequest, summary: "Bad Request",
+		detail: "Your identity cannot be used as a Tableau user name."}
+	refuseUnmapped = refusal{status: 403, code: "identity_not_mapped", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
+		detail: "You are known to this proxy, but no Tableau user is assigned to you. Ask its operator to add you to the user map."}
+	refuseForbiddenUser = refusal{status: 403, code: "user_forbidden", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
+		detail: "The Tableau user assigned to you may not be used through this proxy."}
+	refuseMethod = refusal{status: 405, code: "method_not_allowed", tableau: tableauapi.CodeMethodNotAllowed, summary: "Method Not Allowed",
+		detail: "The API knows GET, HEAD, POST, PUT, PATCH and DELETE."}
+	refuseAmbiguous = refusal{status: 400, code: "request_ambiguous", tableau: tableauapi.CodeBadRequest, summary: "Bad Request"}
+	refuseNotAPI    = refusal{status: 404, code: "not_an_api_path", tableau: tableauapi.CodePathNotFound, summary: "Resource Not Found",
+		detail: "This proxy serves Tableau's API, under /api/. Tableau's web pages are not served here."}
+	refuseAuthCall = refusal{status: 403, code: "auth_call_refused", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
+		detail: "Sessions are kept by this proxy. Of the calls under /auth/ it answers signin, signout and switchSite, and passes none on."}
+	refuseMalformed = refusal{status: 400, code: "sign_in_malformed", tableau: tableauapi.CodeBadRequest, summary: "Bad Request"}
+	refuseToken     = refusal{status: 401, code: "token_invalid", tableau: tableauapi.CodeInvalidToken, summary: "Unauthorized Access",
+		detail: "The token in X-Tableau-Auth was not issued by this proxy to you, or it has ended. Sign in again, or leave the header out."}
+	refuseClient = refusal{status: 401, code: "client_unknown", tableau: tableauapi.CodeSignInFailed, summary: "Signin Error",
+		detail: "The name or the secret is wrong. It is the one that the operator of this proxy has given to this tool, not one of Tableau's."}
+	refuseThrottled = refusal{status: 429, code: "client_throttled", tableau: tableauapi.CodeTooManyRequests, summary: "Too Many Requests",
+		detail: "There were too many wrong secrets. Try again later."}
+	refuseSameSite = refusal{status: 403, code: "site_unchanged", tableau: tableauapi.CodeAlreadyOnSite, summary: "Forbidden",
+		detail: "The token is for this site already."}
+	refuseSite = refusal{status: 403, code: "site_not_allowed", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
+		detail: "The site of this request is not among those of this proxy. Use /sites/-/ for its default site, or the content URL of one of its sites."}
+	refuseScope = refusal{status: 403, code: "scope_missing", tableau: tableauapi.CodeForbidden, summary: "Forbidden"}
+	refuseEnded = refusal{status: 401, code: "session_ended", tableau: tableauapi.CodeInvalidToken, summary: "Unauthorized Access",
+		detail: "Tableau ended the session while the request was under way, and the request's body was too large to be sent again by the proxy. There is a new session: send the request again."}
+	refuseSignIn = refusal{status: 502, code: "sign_in_refused", tableau: tableauapi.CodeBadGateway, summary: "Bad Gateway",
+		detail: "Tableau refused the sign-in that this proxy made for you."}
+	refuseSignInBusy = refusal{status: 503, code: "sign_in_throttled", tableau: tableauapi.CodeServiceUnavailable, summary: "Service Unavailable",
+		detail: "Tableau is limiting sign-ins. Try again later.", retryAfter: 5 * time.Second}
+	refuseUnreachable = refusal{status: 502, code: "tableau_unreachable", tableau: tableauapi.CodeBadGateway, summary: "Bad Gateway",
+		detail: "Tableau could not be reached, or gave no usable answer. Try again later; if it lasts, tell the operator of this proxy."}
+	refuseTimeout = refusal{status: 504, code: "tableau_timeout", tableau: tableauapi.CodeGatewayTimeout, summary: "Gateway Timeout",
+		detail: "Tableau did not answer in time. Try again later."}
+	refuseShutdown = refusal{status: 503, code: "shutting_down", tableau: tableauapi.CodeServiceUnavailable, summary: "Service Unavailable",
+		detail: "This proxy is shutting down or loading a new configuration. Try again.", retryAfter: time.Second}
+	refuseInternal = refusal{status: 502, code: "misdirected", tableau: tableauapi.CodeBadGateway, summary: "Bad Gateway",
+		detail: "This proxy's configuration does not fit together, so nothing was sent. Tell its operator, who will find the reason in the log."}
+	clientGone = refusal{status: 499, code: "client_gone", tableau: "499000", summary: "Client Closed Request"}
+)
+
+// atSignIn is the refusal as a sign-in has it: to a client, whatever keeps it
+// from signing in is a failed sign-in.
+func (f refusal) atSignIn() *refusal {
+	if f.status == http.StatusForbidden || f.status == http.StatusUnauthorized {
+		f.status, f.tableau, f.summary = http.StatusUnauthorized, tableauapi.CodeSignInFailed, "Signin Error"
+	}
+	return &f
+}
+
+// with returns a copy with another detail and a cause for the log.
+func (f refusal) with(detail string, cause error) *refusal {
+	if detail != "" {
+		f.detail = detail
+	}
+	f.cause = cause
+	return &f
+}
+
+// write answers r.
+func (f *refusal) write(w http.ResponseWriter, r *http.Request) {
+	header, body := f.answer(r)
+	for name, values := range header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(f.status)
+	_, _ = w.Write(body)
+}
+
+// response is the answer as a transport's.
+func (f *refusal) response(r *http.Request) *http.Response {
+	header, body := f.answer(r)
+	return &http.Response{
+		Status:        strconv.Itoa(f.status) + " " + http.StatusText(f.status),
+		StatusCode:    f.status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        header,
+		Body:          io.NopCloser(bytes.NewReader(body)),
+		ContentLength: int64(len(body)),
+		Request:       r,
+	}
+}
+
+// answer is the refusal in Tableau's shape, in the format that r wants.
+func (f *refusal) answer(r *http.Request) (http.Header, []byte) {
+	format := errorFormat(r)
+	e := tableauapi.Error{Code: f.tableau, Summary: f.summary, Detail: f.detail}
+	body := e.Encode(format)
+	header := http.Header{
+		"Content-Type":   {format.ContentType()},
+		"Content-Length": {strconv.Itoa(len(body))},
+		"Cache-Control":  {"no-store"},
+		headerProxyError: {f.code},
+	}
+	if f.retryAfter > 0 {
+		seconds := int((f.retryAfter + time.Second - 1) / time.Second)
+		header.Set("Retry-After", strconv.Itoa(seconds))
+	}
+	if f.status == http.StatusMethodNotAllowed {
+		header.Set("Allow", strings.Join(methods, ", "))
+	}
+	return header, body
+}
+
+// errorFormat is the format of an error about r: that of the body of a call
+// under /auth/, otherwise what r accepts, and for the APIs that know only JSON,
+// JSON.
+func errorFormat(r *http.Request) tableauapi.Format {
+	first := byte(0)
+	if strings.Contains(r.Header.Get("Content-Type"), "json") {
+		first = '{'
+	}
+	if x := exchangeFrom(r.Context()); x != nil {
+		if x.formatKnown {
+			return x.format
+		}
+		switch x.route.API() {
+		case tableauapi.Platform, tableauapi.Metadata, tableauapi.VizQLDataService:
+			first = '{'
+		case tableauapi.Unknown, tableauapi.REST:
+		}
+	}
+	return tableauapi.NegotiateFormat(r.Header.Values("Accept"), first)
+}
+
+// sessionFailure is the answer to a request that got no session.
+func sessionFailure(err error) *refusal {
+	var failure *tableauauth.SignInError
+	switch {
+	case errors.As(err, &failure):
+		return signInFailure(failure)
+	case errors.Is(err, tableauauth.ErrPoolClosed):
+		return refuseShutdown.with("", err)
+	default: // the request's own context ended
+		return clientGone.with("", err)
+	}
+}
+
+// signInFailure tells the client what it can do about a failed sign-in. What
+// the operator has to change is for the log.
+func signInFailure(e *tableauauth.SignInError) *refusal {
+	switch e.Reason {
+	case tableauauth.Throttled:
+		f := refuseSignInBusy.with("", e)
+		f.retryAfter = max(f.retryAfter, e.RetryAfter)
+		return f
+	case tableauauth.TimedOut:
+		return refuseTimeout.with("", e)
+	case tableauauth.Unreachable, tableauauth.Unavailable, tableauauth.Nonsense:
+		return refuseUnreachable.with("", e)
+	default:
+		detail := refuseSignIn.detail
+		if meaning, _ := e.Explain(); meaning != "" {
+			detail += " " + strings.ToUpper(meaning[:1]) + meaning[1:] + "."
+		}
+		return refuseSignIn.with(detail+" The operator of this proxy finds what to change in its log.", e)
+	}
+}
+
+// upstreamFailure is the answer to a request that got none from Tableau:
+// reverse_proxy returns an error only as long as nothing has been written. What
+// is not about reaching Tableau is some other handler's error, and stays it.
+func upstreamFailure(err error) (*refusal, error) {
+	var status caddyhttp.HandlerError
+	switch {
+	case err == nil:
+		return nil, nil
+	case !errors.As(err, &status):
+		return nil, err
+	}
+	switch status.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable:
+		return refuseUnreachable.with("", err), nil
+	case http.StatusGatewayTimeout:
+		return refuseTimeout.with("", err), nil
+	case 499:
+		return clientGone.with("", err), nil
+	default:
+		return nil, err
+	}
+}

@@ -1,0 +1,107 @@
+package caddymodule
+
+// This file holds what is known of one request on its way: the handler fills
+// it in, the transport reads it, the record is made of it.
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauapi"
+	"github.com/caddy-tableau/caddy-tableau/tableauauth"
+)
+
+// An exchange is one request and what becomes of it. It stands in the request's
+// context under a private key, where no template or log can reach it.
+type exchange struct {
+	began    time.Time
+	identity string // as Caddy verified it
+	user     string // the Tableau user
+	site     string // content URL
+	path     string // canonical path
+	pathErr  error  // why there is none
+	route    tableauapi.Route
+	signedIn bool // the request waited for a sign-in
+
+	wantsSite *string // X-Tableau-Site, if there
+
+	token  *tableauauth.ClientToken // the X-Tableau-Auth of the request, opened
+	client Client                   // who signs in, or whose token it is; its Name may be ""
+	signIn tableauapi.Credentials   // what a sign-in presents
+	local  bool                     // answered here
+
+	format      tableauapi.Format // of the answer to a call under /auth/,
+	formatKnown bool              // once its body was read
+
+	binding tableauauth.Binding
+	status  int      // Tableau's answer, or 0
+	refused *refusal // our own answer, or nil
+}
+
+type exchangeKey struct{}
+
+// newExchange begins the exchange of r. It looks at the path before anything is
+// decided, so that a refused request is recorded with what it asked for.
+func newExchange(r *http.Request) *exchange {
+	x := &exchange{began: time.Now()}
+	if x.path, x.pathErr = tableauapi.CanonicalPath(r.URL.EscapedPath()); x.pathErr == nil {
+		x.route, _ = tableauapi.ParseRoute(x.path)
+	}
+	return x
+}
+
+// exchangeFrom returns the exchange that the request belongs to, or nil.
+func exchangeFrom(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// attach returns r with the exchange in its context.
+func (x *exchange) attach(r *http.Request) *http.Request {
+	ctx := context.WithValue(r.Context(), exchangeKey{}, x)
+	return r.WithContext(tableauauth.NewContext(ctx, &x.binding))
+}
+
+// rewrite gives r the canonical path, with the site and the user in the place
+// of hyphens and content URLs. What is sent is byte for byte what was judged.
+func (x *exchange) rewrite(r *http.Request) {
+	path := x.path
+	if s := x.binding.Session; s != nil {
+		path = x.route.With(s.SiteID(), s.UserID())
+	}
+	decoded, err := url.PathUnescape(path)
+	if err != nil {
+		return // a canonical path can be decoded
+	}
+	r.URL.Path, r.URL.RawPath = decoded, path
+	if path != x.path && x.route.Template() == "/sites/{site}" {
+		r.URL.RawQuery = withoutKey(r.URL.RawQuery)
+	}
+}
+
+// withoutKey removes key=contentUrl and key=name, by which GET /sites/{site}
+// says that the segment is no LUID: it has become one.
+func withoutKey(query string) string {
+	kept := slices.DeleteFunc(strings.Split(query, "&"), func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		return name == "key"
+	})
+	return strings.Join(kept, "&")
+}
+
+// describe sets the placeholders.
+func (x *exchange) describe(r *http.Request) {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	repl.Set("http.tableau.user", x.user)
+	repl.Set("http.tableau.site", x.site)
+	repl.Set("http.tableau.route", x.route.Template())
+}

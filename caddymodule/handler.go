@@ -1,0 +1,324 @@
+package caddymodule
+
+// This file holds the handler: its options, and the way of a request through
+// the steps that the other files hold.
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauapi"
+	"github.com/caddy-tableau/caddy-tableau/tableauauth"
+)
+
+// Handler decides, for each request, who sends it, whether it may go to
+// Tableau, and as which Tableau user. It must stand behind whatever verifies
+// the sender (`basic_auth`, `forward_auth`, mutual TLS, ...) and in front of a
+// `reverse_proxy` that uses the `tableau` transport, which is where the session
+// is put into the request. The `tableau_proxy` directive sets up both.
+//
+// A request whose sender cannot be named goes nowhere: an identity that is
+// missing, unprintable, not in Unicode normalisation form C or over 255 bytes
+// is refused.
+//
+// `POST /api/<version>/auth/signin`, `signout` and `switchSite` are answered
+// here, so that clients which insist on signing in can do so with any
+// credentials. The token that they get is worth nothing at Tableau, and nothing
+// to anybody but them.
+//
+// Paths: `/api/**` is proxied, everything else is not Tableau's API and is
+// answered with 404. In `/sites/-/` the hyphen stands for the first site, in
+// `/users/-` for the Tableau user of the sender; `/sites/<content URL>/`
+// chooses another of the configured sites. A request without a site in its
+// path may choose one with the header `X-Tableau-Site`.
+//
+// Errors of this handler have the shape of Tableau's own, XML or JSON, with a
+// code in the header `X-Tableau-Proxy-Error`.
+//
+// Placeholders, once the request has been admitted:
+//
+// Placeholder | Description
+// ------------|------------
+// `{http.tableau.user}` | The Tableau user the request is sent as
+// `{http.tableau.site}` | The content URL of its site, empty for the Default site
+// `{http.tableau.route}` | What it asks for, such as `/sites/{site}/workbooks`
+type Handler struct {
+	// Where Tableau is: scheme, host and port, such as
+	// `https://10ax.online.tableau.com`. Sessions go nowhere else.
+	Origin string `json:"origin,omitempty"`
+
+	// Content URLs of the sites that requests may choose; the first is used
+	// where a request chooses none. `default` is the Default site.
+	Sites []string `json:"sites,omitempty"`
+
+	// The Tableau user name, with placeholders: `{http.auth.user.id}` or
+	// `{http.auth.user.id}@corp.example`, for example. A constant is allowed,
+	// for a listener that only one service can reach. Placeholders that the
+	// client fills in (query, cookies, host, path, body) are refused; so is a
+	// request in which one comes out empty. A request header may only be used
+	// behind `forward_auth`, or a proxy that sets it, and must come once.
+	User string `json:"user,omitempty"`
+
+	// Tableau users by identity, which wins over `user`. The identity is
+	// `{http.auth.user.id}` where an authentication handler has set it, and
+	// what `user` comes out as otherwise. Compared byte for byte.
+	UserMap map[string]string `json:"user_map,omitempty"`
+
+	// A file with one `identity tableau_user` on each line, used like
+	// `user_map`, and read again when it changes. Lines that begin with `#`
+	// are comments.
+	UserMapFile string `json:"user_map_file,omitempty"`
+
+	// What happens to identities that are in neither map: `deny`, or
+	// `template` to use `user` for them. Default: `deny` if there is a map.
+	Unmapped string `json:"unmapped,omitempty"`
+
+	// Tableau users that nobody may become, such as service and
+	// administrator accounts. Compared without regard to case.
+	ForbidUsers []string `json:"forbid_users,omitempty"`
+
+	// How to sign in at Tableau.
+	CredentialsRaw json.RawMessage `json:"credentials,omitempty" caddy:"namespace=tableau.credentials inline_key=kind"`
+
+	// The scopes that each session is given, such as `tableau:content:read`.
+	Scopes []string `json:"scopes,omitempty"`
+
+	// Tools that can present no identity to Caddy, and show who they are when
+	// they sign in. Requests for which Caddy knows an identity are not
+	// affected.
+	Clients []Client `json:"clients,omitempty"`
+
+	// Allows an `http://` origin, over which sessions travel in the clear.
+	// For a lab on one machine only.
+	InsecureHTTP bool `json:"insecure_http,omitempty"`
+
+	// Options of `reverse_proxy`'s HTTP transport for the calls that begin and
+	// end sessions. TLS is always verified.
+	Transport *reverseproxy.HTTPTransport `json:"transport,omitempty"`
+
+	app        *App
+	origin     *url.URL
+	connection *connection
+	identities *identities
+	clients    *clients // nil if there are none
+	sites      []string // content URLs, "" for the Default site
+	scopes     []string // normal form
+}
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.tableau_auth",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision checks the options and takes up the connection to Tableau. It
+// makes no network call.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("tableau")
+	if err != nil {
+		return err
+	}
+	h.app = app.(*App)
+	if err := h.provisionOptions(ctx); err != nil {
+		return err
+	}
+	credential, err := h.loadCredential(ctx)
+	if err != nil {
+		return err
+	}
+	variant, err := h.provisionTransport(ctx)
+	if err != nil {
+		return err
+	}
+	h.connection, err = h.app.connect(
+		tableauauth.Connection{Origin: h.origin.String(), Credential: credential, Variant: variant},
+		tableauauth.Client{Transport: h.Transport},
+	)
+	return err
+}
+
+// provisionOptions checks everything that needs no other module.
+func (h *Handler) provisionOptions(ctx caddy.Context) (err error) {
+	if h.origin, err = checkOrigin(h.Origin, h.InsecureHTTP); err != nil {
+		return err
+	}
+	if h.sites, err = siteURLs(h.Sites); err != nil {
+		return err
+	}
+	if len(h.Scopes) == 0 {
+		return errors.New("scopes: name the scopes that sessions are to have, such as tableau:content:read; a JWT without scopes is refused by Tableau")
+	}
+	for _, s := range h.Scopes {
+		if !strings.HasPrefix(s, "tableau:") || strings.Count(s, ":") != 2 || strings.ContainsAny(s, " {}") {
+			return fmt.Errorf("scopes: %q is not of the form tableau:<resource>:<action>", s)
+		}
+	}
+	h.scopes = tableauauth.NormalScopes(h.Scopes)
+	if h.identities, err = newIdentities(h, h.app.logger); err != nil {
+		return err
+	}
+	if len(h.Clients) > 0 && !h.identities.takesClients() {
+		return errors.New("clients: the identity of a client is {http.auth.user.id}, of which neither user nor a user_map makes use")
+	}
+	h.clients, err = newClients(ctx, h.Clients)
+	return err
+}
+
+// loadCredential loads the guest of tableau.credentials.
+func (h *Handler) loadCredential(ctx caddy.Context) (tableauauth.Credential, error) {
+	if h.CredentialsRaw == nil {
+		return nil, errors.New("credentials: missing: say how to sign in at Tableau, such as credentials direct_trust { ... }")
+	}
+	guest, err := ctx.LoadModule(h, "CredentialsRaw")
+	if err != nil {
+		return nil, fmt.Errorf("credentials: %w", err)
+	}
+	return guest.(CredentialModule).Credential(), nil
+}
+
+// provisionTransport sets up the transport for sign-ins, and returns what of it
+// must not be shared with other connections.
+func (h *Handler) provisionTransport(ctx caddy.Context) (variant string, err error) {
+	settings, err := json.Marshal(h.Transport)
+	if err != nil {
+		return "", err
+	}
+	h.Transport, err = secured(h.Transport, h.origin.Scheme == "https")
+	if err != nil {
+		return "", err
+	}
+	if err := h.Transport.Provision(ctx); err != nil {
+		return "", fmt.Errorf("transport: %w", err)
+	}
+	if tls := h.Transport.Transport.TLSClientConfig; tls != nil && tls.RootCAs != nil && tls.RootCAs.Equal(x509.NewCertPool()) {
+		return "", errors.New("transport: there is no certificate in what is to be trusted: check the file of tls_trust_pool")
+	}
+	return string(settings), nil
+}
+
+// Cleanup closes idle connections. The app releases the sessions.
+func (h *Handler) Cleanup() error {
+	if h.Transport == nil || h.Transport.Transport == nil {
+		return nil
+	}
+	return h.Transport.Cleanup()
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	x := newExchange(r)
+	r = x.attach(r)
+	refused, err := h.serve(w, r, x, next)
+	if refused != nil {
+		if x.route.Auth() == tableauapi.SignIn {
+			refused = refused.atSignIn()
+		}
+		x.refused = refused
+		refused.write(w, r)
+	}
+	h.record(r, x)
+	return err
+}
+
+// serve takes a request its way. It returns why it ended early, as an answer
+// of our own or as an error of a later handler, or twice nil if Tableau's
+// answer went to the client.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange, next caddyhttp.Handler) (*refusal, error) {
+	if refused := admitLine(r, x); refused != nil {
+		return refused, nil
+	}
+	if refused := h.identify(r, x); refused != nil {
+		if x.route.Auth() != tableauapi.SignOut {
+			return refused, nil
+		}
+		x.token = nil // not shown to be the sender's: there is nothing to sign out
+	}
+	if x.route.Auth() != tableauapi.NotAuth {
+		return h.answer(w, r, x), nil
+	}
+	if refused := admitHeaders(r, x); refused != nil {
+		return refused, nil
+	}
+	h.identities.removeHeaders(r)
+	if refused := h.open(r, x); refused != nil {
+		return refused, nil
+	}
+	x.rewrite(r)
+	x.describe(r)
+	return upstreamFailure(next.ServeHTTP(w, r))
+}
+
+// checkOrigin reads the origin and refuses http unless it is allowed.
+func checkOrigin(s string, insecure bool) (*url.URL, error) {
+	if s == "" {
+		return nil, errors.New("the Tableau origin is missing: it is the address of Tableau, such as https://10ax.online.tableau.com")
+	}
+	origin, err := tableauauth.ParseOrigin(s)
+	if err != nil {
+		return nil, err
+	}
+	if origin.Scheme == "http" && !insecure {
+		return nil, fmt.Errorf("the origin %s is not https, so sessions would travel in the clear: use https, or, in a lab, the option insecure_http", origin)
+	}
+	return origin, nil
+}
+
+// siteURLs checks the sites and turns "default" into the Default site's
+// content URL, which is empty.
+func siteURLs(sites []string) ([]string, error) {
+	if len(sites) == 0 {
+		return nil, errors.New("site: missing: name the content URL of the site, as in its address after /site/, or default for the Default site")
+	}
+	urls := make([]string, 0, len(sites))
+	for _, s := range sites {
+		if s == "" || strings.ContainsAny(s, "/{}?#% ") || s == "-" {
+			return nil, fmt.Errorf("site: %q is not a content URL: it is what follows /site/ in the address of a page of the site, or default", s)
+		}
+		if strings.EqualFold(s, "default") {
+			s = ""
+		}
+		for _, other := range urls {
+			if strings.EqualFold(s, other) {
+				return nil, fmt.Errorf("site: %q is given twice", s)
+			}
+		}
+		urls = append(urls, s)
+	}
+	return urls, nil
+}
+
+// secured returns the transport with TLS as it must be: verified, or off for
+// an http origin.
+func secured(t *reverseproxy.HTTPTransport, https bool) (*reverseproxy.HTTPTransport, error) {
+	if t == nil {
+		t = new(reverseproxy.HTTPTransport)
+	}
+	if t.TLS != nil && t.TLS.InsecureSkipVerify {
+		return nil, errSkipVerify
+	}
+	if https && t.TLS == nil {
+		t.TLS = new(reverseproxy.TLSConfig)
+	}
+	if !https && t.TLS != nil {
+		return nil, errors.New("transport: TLS options for an http:// origin: make the origin https://")
+	}
+	return t, nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

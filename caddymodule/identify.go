@@ -1,0 +1,294 @@
+package caddymodule
+
+// This file answers "who is this?": from the identity that Caddy has verified
+// to the Tableau user, or no further.
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauapi"
+	"github.com/caddy-tableau/caddy-tableau/tableauauth"
+)
+
+const (
+	authUserID      = "http.auth.user.id"
+	headerPrefix    = "http.request.header."
+	clientCert      = "http.request.tls.client."
+	unmappedDeny    = "deny"
+	unmappedUseUser = "template"
+)
+
+// clientChosen are the placeholders whose values the client picks freely:
+// whoever may name the user in them may become anybody.
+var clientChosen = []string{
+	"http.request.uri", "http.request.orig_uri", "http.request.orig_method", "http.request.method",
+	"http.request.body", "http.request.cookie.", "http.request.host", "http.request.hostport",
+	"http.request.remote", "http.request.tls.server_name", "http.auth.candidate.", "http.request.header.Authorization", "http.request.header.Cookie",
+}
+
+// identities is how one handler turns identities into Tableau users.
+type identities struct {
+	template string
+	// What template depends on besides placeholders that are trustworthy by
+	// themselves.
+	headers  []string // request headers: each must come exactly once
+	needCert bool     // client certificate: there must be one
+
+	users     map[string]string
+	file      *userFile
+	mapped    bool // there is a map
+	denyOther bool // identities outside the map are refused
+	constant  bool // template has no placeholders
+	forbidden []string
+}
+
+// newIdentities checks the handler's options about users.
+func newIdentities(h *Handler, logger *zap.Logger) (*identities, error) {
+	ids := &identities{
+		template:  h.User,
+		users:     h.UserMap,
+		mapped:    len(h.UserMap) > 0 || h.UserMapFile != "",
+		forbidden: h.ForbidUsers,
+	}
+	if err := ids.checkTemplate(logger); err != nil {
+		return nil, err
+	}
+	if err := ids.checkUnmapped(h.Unmapped); err != nil {
+		return nil, err
+	}
+	if err := ids.checkUsers("user_map", h.UserMap); err != nil {
+		return nil, err
+	}
+	if h.UserMapFile == "" {
+		return ids, nil
+	}
+	file, err := openUserFile(h.UserMapFile, ids.checkUsers, logger)
+	if err != nil {
+		return nil, err
+	}
+	ids.file = file
+	return ids, nil
+}
+
+// checkTemplate finds out what the template depends on.
+func (ids *identities) checkTemplate(logger *zap.Logger) error {
+	if ids.template == "" && !ids.mapped {
+		return errors.New("user: missing: say which Tableau user a request is sent as, such as user {http.auth.user.id}, or list users with user_map")
+	}
+	for _, name := range placeholders(ids.template) {
+		if slices.ContainsFunc(clientChosen, func(p string) bool { return strings.HasPrefix(strings.ToLower(name), strings.ToLower(p)) }) {
+			return fmt.Errorf("user: {%s} is chosen by the client, who could become anybody: use what an authentication handler has verified, such as {http.auth.user.id}", name)
+		}
+		switch {
+		case strings.HasPrefix(name, headerPrefix):
+			ids.headers = append(ids.headers, http.CanonicalHeaderKey(strings.TrimPrefix(name, headerPrefix)))
+			logger.Warn("the Tableau user comes from a request header: make sure that forward_auth, or a proxy that nobody can go around, sets it",
+				zap.String("header", name))
+		case strings.HasPrefix(name, clientCert):
+			ids.needCert = true
+		}
+	}
+	if ids.template != "" && len(placeholders(ids.template)) == 0 {
+		if err := tableauauth.CheckUser(ids.template); err != nil {
+			return fmt.Errorf("user: %w", err)
+		}
+		ids.constant = true
+		logger.Warn("every request is sent as the same Tableau user: make sure that only one service can reach this site",
+			zap.String("user", ids.template))
+	}
+	return nil
+}
+
+func (ids *identities) checkUnmapped(unmapped string) error {
+	switch {
+	case unmapped != "" && !ids.mapped:
+		return errors.New("unmapped: there is no user_map or user_map_file that anybody could be missing from")
+	case unmapped == unmappedUseUser && ids.template == "":
+		return errors.New("unmapped template: there is no user template to use")
+	case unmapped != "" && unmapped != unmappedDeny && unmapped != unmappedUseUser:
+		return fmt.Errorf("unmapped: %q is neither deny nor template", unmapped)
+	}
+	ids.denyOther = ids.mapped && unmapped != unmappedUseUser
+	return nil
+}
+
+// checkUsers checks the entries of a map that is called name.
+func (ids *identities) checkUsers(name string, users map[string]string) error {
+	for identity, user := range users {
+		if err := tableauauth.CheckUser(identity); err != nil {
+			return fmt.Errorf("%s: identity %q: %w", name, identity, err)
+		}
+		if err := tableauauth.CheckUser(user); err != nil {
+			return fmt.Errorf("%s: Tableau user of %q: %w", name, identity, err)
+		}
+		if ids.isForbidden(user) {
+			return fmt.Errorf("%s: %q is to become %q, which forbid_users rules out", name, identity, user)
+		}
+	}
+	return nil
+}
+
+// takesClients reports whether {http.auth.user.id}, which a client's sign-in
+// sets, leads to a user.
+func (ids *identities) takesClients() bool {
+	return !ids.constant && (ids.mapped || slices.Contains(placeholders(ids.template), authUserID))
+}
+
+// isForbidden compares without regard to case, although Tableau may not: to
+// forbid one spelling too many is the safe mistake.
+func (ids *identities) isForbidden(user string) bool {
+	return slices.ContainsFunc(ids.forbidden, func(f string) bool { return strings.EqualFold(f, user) })
+}
+
+// identify finds the identity of r and its Tableau user: what Caddy has
+// verified, or, for want of it, what a client shows at sign-in and its token
+// from then on.
+func (h *Handler) identify(r *http.Request, x *exchange) *refusal {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return refuseNoIdentity.with("", errors.New("the request has no placeholders"))
+	}
+	tokenRefused := h.readCredentials(r, x)
+	if tokenRefused != nil && tokenRefused.status != http.StatusUnauthorized {
+		return tokenRefused
+	}
+	refused := h.identities.resolve(r, repl, x)
+	switch {
+	case refused != nil && refused.code != refuseNoIdentity.code:
+		return refused
+	case refused == nil && tokenRefused != nil:
+		return tokenRefused
+	case refused == nil:
+		return h.checkToken(r, x)
+	case h.clients == nil || x.route.ServerInfo():
+		return anonymous(refused, h.clients != nil && x.route.ServerInfo())
+	case tokenRefused != nil:
+		return tokenRefused
+	}
+	identity, refused := h.clientIdentity(r, x)
+	if refused != nil {
+		return refused
+	}
+	repl.Set(authUserID, identity) // as an authentication handler does
+	return h.identities.resolve(r, repl, x)
+}
+
+// readCredentials reads what the request presents as a client of Tableau's
+// would: credentials at sign-in, a token otherwise. A stale token is no
+// hindrance to signing in or out, and says nothing about the server.
+func (h *Handler) readCredentials(r *http.Request, x *exchange) (refused *refusal) {
+	if x.route.Auth() == tableauapi.SignIn {
+		return h.readSignIn(r, x)
+	}
+	x.token, refused = h.clientToken(r)
+	if x.route.Auth() == tableauapi.SignOut || x.route.ServerInfo() {
+		return nil
+	}
+	return refused
+}
+
+// anonymous lets clients that show their identity at sign-in ask for the
+// server's version before.
+func anonymous(refused *refusal, allowed bool) *refusal {
+	if allowed {
+		return nil
+	}
+	return refused
+}
+
+func (ids *identities) resolve(r *http.Request, repl *caddy.Replacer, x *exchange) *refusal {
+	fromTemplate, refused := ids.expand(r, repl)
+	if refused != nil && refused.status != http.StatusUnauthorized {
+		return refused
+	}
+	x.identity, _ = repl.GetString(authUserID)
+	if x.identity == "" {
+		x.identity = fromTemplate
+	}
+	if x.identity == "" {
+		return refused
+	}
+	if err := tableauauth.CheckUser(x.identity); err != nil {
+		return refuseBadIdentity.with("", err)
+	}
+	user, mapped := ids.lookup(x.identity)
+	switch {
+	case mapped:
+	case ids.denyOther:
+		return refuseUnmapped.with("", nil)
+	case refused != nil:
+		return refused
+	default:
+		user = fromTemplate
+	}
+	if err := tableauauth.CheckUser(user); err != nil {
+		return refuseBadIdentity.with("", err)
+	}
+	if ids.isForbidden(user) {
+		return refuseForbiddenUser.with("", nil)
+	}
+	x.user = user
+	return nil
+}
+
+// expand fills in the template, once: what a placeholder stands for is not
+// looked at for placeholders again. One that is unknown or empty is nobody.
+func (ids *identities) expand(r *http.Request, repl *caddy.Replacer) (string, *refusal) {
+	if ids.template == "" {
+		return "", refuseNoIdentity.with("", nil)
+	}
+	if ids.needCert && (r.TLS == nil || len(r.TLS.PeerCertificates) == 0) {
+		// Without a certificate Caddy's placeholders describe an empty one,
+		// whose fingerprint is the same for everybody.
+		return "", refuseNoIdentity.with("", errors.New("the request came without a client certificate"))
+	}
+	for _, name := range ids.headers {
+		if n := len(r.Header[name]); n > 1 {
+			return "", refuseAmbiguous.with("The header "+name+", which names you, is there more than once.", nil)
+		}
+	}
+	user, err := repl.ReplaceOrErr(ids.template, true, true)
+	if err != nil {
+		return "", refuseNoIdentity.with("", err)
+	}
+	return user, nil
+}
+
+// removeHeaders keeps the headers that named the sender from Tableau.
+func (ids *identities) removeHeaders(r *http.Request) {
+	for _, name := range ids.headers {
+		delete(r.Header, name)
+	}
+}
+
+// lookup returns the user that a map assigns to identity.
+func (ids *identities) lookup(identity string) (user string, ok bool) {
+	if user, ok = ids.users[identity]; ok || ids.file == nil {
+		return user, ok
+	}
+	return ids.file.lookup(identity)
+}
+
+// placeholders returns the names of the placeholders in template.
+func placeholders(template string) []string {
+	var names []string
+	for {
+		_, rest, ok := strings.Cut(template, "{")
+		if !ok {
+			return names
+		}
+		name, after, ok := strings.Cut(rest, "}")
+		if !ok {
+			return names
+		}
+		names = append(names, name)
+		template = after
+	}
+}

@@ -1,0 +1,40 @@
+// Package caddymodule is the Caddy side of this project: it stands between a
+// request whose sender Caddy has verified and Tableau, and sends the request on
+// as that person's Tableau user. It holds one file for each Caddy surface, and
+// one for each step of a request's way:
+//
+//	identify.go   who is this?            Caddy's verified identity -> a Tableau user; fail closed
+//	admit.go      may it leave?           one canonical form of method, path and headers
+//	answer.go     is it for us?           sign-in, sign-out and switchSite are answered here
+//	session.go    as whom?                the site, then a live session from the pool
+//	transport.go  send and scrub          the token is put in on the last hop; one recovery
+//	record.go     what happened           one record for each request, access-log fields, placeholders
+//
+// What Tableau is asked, and how sessions live, is in package tableauauth,
+// which knows nothing of Caddy.
+package caddymodule
+
+// This file registers the modules and directives.
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+func init() {
+	caddy.RegisterModule(App{})
+	caddy.RegisterModule(Handler{})
+	caddy.RegisterModule(Transport{})
+	caddy.RegisterModule(DirectTrust{})
+	caddy.RegisterModule(TrailEncoder{})
+
+	httpcaddyfile.RegisterGlobalOption("tableau", parseGlobal)
+	httpcaddyfile.RegisterHandlerDirective("tableau_auth", parseAuth)
+	httpcaddyfile.RegisterDirective("tableau_proxy", parseProxy)
+
+	// tableau_auth comes before handle and route, so that one at the site's
+	// level covers what is inside them. Were it placed before reverse_proxy,
+	// those blocks would come first and pass it by.
+	httpcaddyfile.RegisterDirectiveOrder("tableau_auth", httpcaddyfile.After, "forward_auth")
+	httpcaddyfile.RegisterDirectiveOrder("tableau_proxy", httpcaddyfile.Before, "reverse_proxy")
+}

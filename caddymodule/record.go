@@ -1,0 +1,132 @@
+package caddymodule
+
+// This file says what happened: one record for each request, and the fields
+// that it adds to Caddy's access log.
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// auditMessage is the message of every request's record.
+const auditMessage = "request"
+
+// How a request came by its session, as records have it.
+const (
+	sessionSignedIn = "signed in"
+	sessionReused   = "session reused"
+	sessionReplaced = "session replaced"
+	sessionNone     = "no session"
+	sessionLocal    = "answered here"
+)
+
+// record writes the request's record to the logger tableau.audit and gives the
+// access log its fields.
+func (h *Handler) record(r *http.Request, x *exchange) {
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		for _, f := range x.accessFields() {
+			extra.Set(f)
+		}
+	}
+	level := zapcore.InfoLevel
+	if x.refused != nil && x.refused.status >= http.StatusInternalServerError {
+		level = zapcore.ErrorLevel
+	}
+	if c := h.app.logger.Named("audit").Check(level, auditMessage); c != nil {
+		c.Write(x.auditFields(r)...)
+	}
+}
+
+// accessFields are what the access log should say besides its own.
+func (x *exchange) accessFields() []zap.Field {
+	fields := []zap.Field{
+		zap.String("tableau_user", x.user),
+		zap.String("tableau_site", x.site),
+		zap.String("tableau_route", x.route.Template()),
+	}
+	if x.refused != nil {
+		fields = append(fields, zap.String("tableau_error", x.refused.code))
+	}
+	return fields
+}
+
+// auditFields are who did what, as whom, and how it ended. Nothing in them
+// works at Tableau: the session goes by a random id.
+func (x *exchange) auditFields(r *http.Request) []zap.Field {
+	fields := []zap.Field{
+		zap.String("identity", printable(x.identity)),
+		zap.String("user", printable(x.user)),
+		zap.String("site", x.site),
+		zap.String("method", r.Method),
+		zap.String("route", x.route.Template()),
+		zap.Int("status", x.outcome()),
+		zap.String("how", x.how()),
+		zap.Duration("took", time.Since(x.began)),
+		zap.String("client_ip", clientIP(r)),
+	}
+	if x.client.Name != "" {
+		fields = append(fields, zap.String("client", x.client.Name))
+	}
+	if id := requestID(r); id != "" {
+		fields = append(fields, zap.String("request_id", id))
+	}
+	if s := x.binding.Session; s != nil {
+		fields = append(fields, zap.String("session", s.ID()), zap.String("jti", s.JTI()))
+	}
+	if x.refused != nil {
+		fields = append(fields, zap.String("error", x.refused.code), zap.String("detail", x.refused.detail))
+		if x.refused.cause != nil {
+			fields = append(fields, zap.String("cause", x.refused.cause.Error()))
+		}
+	}
+	return fields
+}
+
+// outcome is the status that the client got.
+func (x *exchange) outcome() int {
+	if x.refused != nil {
+		return x.refused.status
+	}
+	return x.status
+}
+
+// how tells how the request came by its session.
+func (x *exchange) how() string {
+	switch {
+	case x.binding.Session == nil && x.local:
+		return sessionLocal
+	case x.binding.Session == nil:
+		return sessionNone
+	case x.binding.Replaced:
+		return sessionReplaced
+	case x.signedIn:
+		return sessionSignedIn
+	default:
+		return sessionReused
+	}
+}
+
+// requestID is Caddy's own id of the request.
+func requestID(r *http.Request) string {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return ""
+	}
+	id, _ := repl.GetString("http.request.uuid")
+	return id
+}
+
+// printable caps a name that was not checked, so that a refused one cannot
+// flood the log. Escaping is the encoder's.
+func printable(name string) string {
+	const most = 255
+	if len(name) <= most {
+		return name
+	}
+	return name[:most] + "…"
+}

@@ -1,0 +1,219 @@
+package caddymodule
+
+// This file holds the transport: the last hop, where the session is put into
+// the request, and the first to see what Tableau answers.
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"github.com/dustin/go-humanize"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauauth"
+)
+
+// Transport is reverse_proxy's HTTP transport for requests that
+// `tableau_auth` has admitted. It puts the session of the request into a copy
+// of it, on the last hop, where a client's `Connection` header cannot take it
+// out again and no log sees it. A request that `tableau_auth` has not admitted
+// is not sent.
+//
+// If Tableau has ended the session, the transport gets a new one and sends the
+// request once more, and the client notices nothing. A request that Tableau
+// refuses to a live session, for want of a scope, is answered with 403 and the
+// reason.
+//
+// It takes every option of the `http` transport.
+type Transport struct {
+	*reverseproxy.HTTPTransport
+
+	// How much of a request body is kept for sending it a second time, in
+	// bytes. A larger body goes through, but cannot be sent again: its client
+	// gets a 401 that says so. -1 keeps nothing. Default: `1048576`.
+	ReplayBuffer int `json:"replay_buffer,omitempty"`
+
+	core *tableauauth.Transport
+}
+
+// CaddyModule returns the Caddy module information.
+func (Transport) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.reverse_proxy.transport.tableau",
+		New: func() caddy.Module { return &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)} },
+	}
+}
+
+// Provision sets up the transport.
+func (t *Transport) Provision(ctx caddy.Context) error {
+	if t.TLS != nil && t.TLS.InsecureSkipVerify {
+		return errSkipVerify
+	}
+	if err := t.HTTPTransport.Provision(ctx); err != nil {
+		return err
+	}
+	t.core = &tableauauth.Transport{Base: t.HTTPTransport, ReplayBuffer: t.ReplayBuffer}
+	return nil
+}
+
+// Cleanup closes idle connections.
+func (t *Transport) Cleanup() error {
+	if t.HTTPTransport == nil || t.Transport == nil {
+		return nil // not provisioned
+	}
+	return t.HTTPTransport.Cleanup()
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	x := exchangeFrom(req.Context())
+	if x == nil {
+		return t.unadmitted(req)
+	}
+	x.refused = nil // of an attempt before this one, if reverse_proxy tries again
+	t.SetScheme(req)
+	res, err := t.core.RoundTrip(req)
+	if err != nil {
+		refused := transportFailure(x, err)
+		if refused == nil {
+			return nil, err
+		}
+		x.refused = refused
+		return refused.response(req), nil
+	}
+	x.status = res.StatusCode
+	if x.binding.Session != nil {
+		forbidCaching(res.Header)
+	}
+	return res, nil
+}
+
+// forbidCaching keeps an answer that was made for one person out of caches on
+// the way to others.
+func forbidCaching(h http.Header) {
+	if !strings.Contains(strings.Join(h.Values("Cache-Control"), ","), "no-store") {
+		h.Set("Cache-Control", "private, no-store")
+	}
+}
+
+// unadmitted handles requests that have not come by tableau_auth. An active
+// health check, which comes from no server, is sent as it is. Anything else is
+// a configuration that leaves tableau_auth out.
+func (t *Transport) unadmitted(req *http.Request) (*http.Response, error) {
+	if req.Context().Value(caddyhttp.ServerCtxKey) == nil {
+		return t.HTTPTransport.RoundTrip(req)
+	}
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	return refuseInternal.with("", errNotAdmitted).response(req), nil
+}
+
+var (
+	errNotAdmitted = errors.New("the request reached the tableau transport without passing tableau_auth")
+	errSkipVerify  = errors.New("transport: tls_insecure_skip_verify would let anybody pose as Tableau and take the sessions: trust the server's CA with tls_trust_pool instead")
+)
+
+// transportFailure turns what the session engine decided into an answer, or
+// returns nil for errors of the network, which are reverse_proxy's to handle.
+func transportFailure(x *exchange, err error) *refusal {
+	var (
+		scope   *tableauauth.ScopeError
+		ended   *tableauauth.EndedError
+		signIn  *tableauauth.SignInError
+		another *tableauauth.OriginError
+	)
+	switch {
+	case errors.As(err, &scope):
+		return refuseScope.with(scopeDetail(x, scope), err)
+	case errors.As(err, &ended):
+		return refuseEnded.with("", err)
+	case errors.As(err, &signIn):
+		return signInFailure(signIn)
+	case errors.As(err, &another), errors.Is(err, tableauauth.ErrNoBinding):
+		return refuseInternal.with("", err)
+	case errors.Is(err, tableauauth.ErrPoolClosed):
+		return refuseShutdown.with("", err)
+	default:
+		return nil
+	}
+}
+
+// scopeDetail says what was refused and what there is to refuse it.
+func scopeDetail(x *exchange, e *tableauauth.ScopeError) string {
+	return fmt.Sprintf("Tableau refused this method to a session that is alive, so the session lacks a scope that the method needs, "+
+		"or the method accepts no Connected App at all. Route: %s. The session's scopes: %s. "+
+		"The operator of this proxy can add scopes in its configuration; Tableau's help lists the scope of each method under \"Access scopes for Connected Apps\".",
+		x.route.Template(), strings.Join(e.Session.Grant().Scopes, " "))
+}
+
+// UnmarshalCaddyfile sets up the transport from Caddyfile tokens. Syntax:
+//
+//	transport tableau {
+//		replay_buffer <size>
+//		...               # and every option of the http transport
+//	}
+func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	seen := false
+	for d.Next() {
+		for d.NextBlock(0) {
+			if d.Nesting() != 1 || d.Val() != "replay_buffer" {
+				continue
+			}
+			if seen {
+				return d.Err("replay_buffer is given twice")
+			}
+			seen = true
+			var size string
+			if !d.AllArgs(&size) {
+				return d.ArgErr()
+			}
+			n, err := parseSize(size)
+			if err != nil {
+				return d.Errf("replay_buffer: %v", err)
+			}
+			t.ReplayBuffer = n
+			d.DeleteN(2)
+		}
+	}
+	d.Reset()
+	return t.HTTPTransport.UnmarshalCaddyfile(d)
+}
+
+// maxReplayBuffer bounds replay_buffer, since every request under way may hold
+// as much.
+const maxReplayBuffer = 64 << 20
+
+// parseSize reads a size such as 512KiB; off keeps nothing.
+func parseSize(s string) (int, error) {
+	if s == "off" {
+		return -1, nil
+	}
+	n, err := humanize.ParseBytes(s)
+	switch {
+	case err != nil || n == 0:
+		return 0, fmt.Errorf("%q is not a size such as 512KiB, and not off", s)
+	case n > maxReplayBuffer:
+		return 0, fmt.Errorf("%s is more than %s", s, humanize.IBytes(maxReplayBuffer))
+	}
+	return int(n), nil
+}
+
+// Interface guards. reverse_proxy probes a transport for the optional ones; the
+// embedded HTTPTransport provides them, and must go on to.
+var (
+	_ http.RoundTripper                                = (*Transport)(nil)
+	_ caddy.Provisioner                                = (*Transport)(nil)
+	_ caddy.CleanerUpper                               = (*Transport)(nil)
+	_ caddyfile.Unmarshaler                            = (*Transport)(nil)
+	_ reverseproxy.TLSTransport                        = (*Transport)(nil)
+	_ reverseproxy.H2CTransport                        = (*Transport)(nil)
+	_ reverseproxy.ProxyProtocolTransport              = (*Transport)(nil)
+	_ reverseproxy.HealthCheckSchemeOverriderTransport = (*Transport)(nil)
+	_ reverseproxy.RequestHeaderOpsTransport           = (*Transport)(nil)
+)
