@@ -1,0 +1,69 @@
+# The commands of the project; `make help` lists them.
+
+# The database drivers that nobody needs here are left out, as xcaddy does by default.
+TAGS     := nobadger,nomysql,nopgx
+LDFLAGS  := -s -w
+BIN      ?= bin/caddy
+FUZZTIME ?= 20s
+GO       ?= go
+
+# The second one is named because ./... passes over directories that begin with a dot.
+PACKAGES := ./... ./.ci/testreport
+TOOL     := $(GO) tool -modfile=.ci/tools/go.mod
+LINT     := $(GO) tool -modfile=.ci/lint/go.mod golangci-lint
+GO_FILES := find . \( -name .git -o -name .cache -o -name node_modules \) -prune -o -name '*.go' -print
+
+export TAGS GO PACKAGES
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint bench fuzz fmt fmt-check vet staticcheck tidy-check gofumpt-check golangci govulncheck clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build Caddy with the Tableau modules into bin/caddy
+	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/caddy
+
+demo: ## run the proxy against a simulated Tableau, on loopback
+	$(GO) run -tags $(TAGS) ./cmd/caddy tableau demo
+
+test: ## every check and every test, with the race detector
+	@bash .ci/test
+
+lint: fmt-check gofumpt-check vet staticcheck golangci govulncheck ## the linters and the vulnerability check
+
+bench: ## the Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem -tags $(TAGS) ./...
+
+fuzz: ## each fuzz target for FUZZTIME (default 20s)
+	@FUZZTIME=$(FUZZTIME) bash .ci/fuzz
+
+fmt: ## format the Go files
+	@$(GO_FILES) | xargs $(TOOL) gofumpt -w
+	@$(LINT) fmt
+
+tidy-check: ## fail if go.mod or go.sum is not tidy
+	$(GO) mod tidy -diff
+
+clean: ## remove what was built and what the tests installed
+	rm -rf bin dist .cache
+
+fmt-check:
+	@files="$$($(GO_FILES) | xargs gofmt -l)"; \
+	if [ -n "$$files" ]; then echo "not formatted (make fmt):"; echo "$$files"; exit 1; fi
+
+gofumpt-check:
+	@files="$$($(GO_FILES) | xargs $(TOOL) gofumpt -l)"; \
+	if [ -n "$$files" ]; then echo "not formatted by gofumpt (make fmt):"; echo "$$files"; exit 1; fi
+
+vet:
+	$(GO) vet -tags $(TAGS) $(PACKAGES)
+
+staticcheck:
+	$(TOOL) staticcheck -tags $(TAGS) $(PACKAGES)
+
+golangci:
+	$(LINT) run $(PACKAGES)
+
+govulncheck:
+	@bash .ci/govulncheck
