@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauapi"
@@ -33,6 +34,7 @@ type App struct {
 	logger      *zap.Logger
 	slogger     *slog.Logger
 	sealer      func() (*tableauauth.Sealer, error) // made at the first use
+	emitter     emitter
 	connections []*connection
 }
 
@@ -48,6 +50,12 @@ func (App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	a.slogger = ctx.Slogger()
+	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	if err := a.findEvents(ctx); err != nil {
+		return err
+	}
 	configured, err := configuredSealer(a.SealKeys)
 	storage := ctx.Storage()
 	a.sealer = sync.OnceValues(func() (*tableauauth.Sealer, error) {
@@ -57,6 +65,16 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return storedSealer(storage, time.Now(), a.logger)
 	})
 	return err
+}
+
+// findEvents takes up Caddy's events.
+func (a *App) findEvents(ctx caddy.Context) error {
+	events, err := ctx.App("events")
+	if err != nil {
+		return err
+	}
+	a.emitter = emitter{ctx: ctx, events: events.(*caddyevents.App)}
+	return nil
 }
 
 // sealToken seals a client token for a Tableau origin.
@@ -77,10 +95,11 @@ func (a *App) openToken(token, origin string) (tableauauth.ClientToken, error) {
 	return sealer.Open(token, origin, time.Now())
 }
 
-// Start makes the pools use this configuration's transports and loggers. Until
+// Start makes the pools use this configuration's transports, loggers and events. Until
 // then those of the configuration before are at work, which matters when this
 // one turns out not to load.
 func (a *App) Start() error {
+	currentEmitter.Store(&a.emitter)
 	for _, c := range a.connections {
 		c.takeOver(a.slogger)
 	}
@@ -142,7 +161,7 @@ func (a *App) connect(c tableauauth.Connection, client tableauauth.Client) (*con
 	value, _, err := pools.LoadOrNew(key, func() (caddy.Destructor, error) {
 		log := new(currentLog)
 		log.use(a.slogger)
-		pool, err := tableauauth.NewPool(c, tableauauth.PoolOptions{Client: client, Logger: slog.New(log)})
+		pool, err := tableauauth.NewPool(c, tableauauth.PoolOptions{Client: client, Logger: slog.New(log), Observer: poolObserver(c)})
 		if err != nil {
 			return nil, err
 		}

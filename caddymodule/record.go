@@ -28,6 +28,7 @@ const (
 // record writes the request's record to the logger tableau.audit and gives the
 // access log its fields.
 func (h *Handler) record(r *http.Request, x *exchange) {
+	x.count()
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		for _, f := range x.accessFields() {
 			extra.Set(f)

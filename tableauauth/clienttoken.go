@@ -61,9 +61,9 @@ const (
 	sealNonce   = 12
 	sealVersion = 1
 
-	// maxClientToken bounds what is tried to open, in bytes. Identities and
-	// content URLs have at most 255 each.
-	maxClientToken = 1024
+	// maxClientToken bounds what is tried to open, in bytes. Identities, proofs
+	// and content URLs have at most about 255 each.
+	maxClientToken = 1280
 )
 
 // MinSealKey is the shortest key material that NewSealer accepts, in bytes.
@@ -130,6 +130,9 @@ func (s *Sealer) Open(token, audience string, now time.Time) (ClientToken, error
 	head, rest, _ := strings.Cut(token, "|")
 	body, siteID, ok := strings.Cut(rest, "|")
 	if !ok || len(token) > maxClientToken || !tableauapi.IsLUID(siteID) {
+		return ClientToken{}, ErrNotOurs
+	}
+	if strings.ContainsAny(token, "\r\n") { // which the decoder would pass over
 		return ClientToken{}, ErrNotOurs
 	}
 	rawHead, err1 := base64.RawURLEncoding.Strict().DecodeString(head)

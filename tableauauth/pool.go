@@ -182,6 +182,19 @@ func (p *Pool) UseClient(c Client) {
 // Origin returns the only origin to which the pool's sessions may be sent.
 func (p *Pool) Origin() string { return p.conn.Origin }
 
+// Len returns the number of live sessions, without those that a newer one has
+// replaced.
+func (p *Pool) Len() int {
+	n := 0
+	for i := range p.shards {
+		sh := &p.shards[i]
+		sh.mu.RLock()
+		n += len(sh.sessions)
+		sh.mu.RUnlock()
+	}
+	return n
+}
+
 // SiteID returns the LUID of the site with this content URL, if a sign-in to
 // it has been seen.
 func (p *Pool) SiteID(contentURL string) (luid string, ok bool) {

@@ -47,22 +47,44 @@ func normalHeader(name string) string {
 
 // scrub removes from an answer what would hand Tableau's session to the
 // client: its cookies, X-Tableau-Auth, and any header that repeats the token.
+// Trailers come when the body has been read, announced or not.
 func scrub(res *http.Response, s *Session) {
-	for _, h := range []http.Header{res.Header, res.Trailer} {
-		delete(h, "Set-Cookie")
-		delete(h, headerAuth)
-		if s == nil {
-			continue
-		}
-		token := s.token.Reveal()
-		for name, values := range h {
-			for _, v := range values {
-				if strings.Contains(v, token) {
-					delete(h, name)
-				}
+	scrubHeader(res.Header, s)
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		res.Body = &scrubbedBody{res.Body, res, s}
+	}
+}
+
+func scrubHeader(h http.Header, s *Session) {
+	delete(h, "Set-Cookie")
+	delete(h, headerAuth)
+	if s == nil {
+		return
+	}
+	token := s.token.Reveal()
+	for name, values := range h {
+		for _, v := range values {
+			if strings.Contains(v, token) {
+				delete(h, name)
 			}
 		}
 	}
+}
+
+// A scrubbedBody clears the trailers of its answer as soon as they are there.
+type scrubbedBody struct {
+	io.ReadCloser
+	res *http.Response
+	s   *Session
+}
+
+// Read implements io.Reader.
+func (b *scrubbedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		scrubHeader(b.res.Trailer, b.s)
+	}
+	return n, err
 }
 
 // rejection reports whether an answer may mean that Tableau has ended the
