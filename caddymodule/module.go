@@ -3,8 +3,8 @@
 // as that person's Tableau user. It holds one file for each Caddy surface, and
 // one for each step of a request's way:
 //
-//	identify.go   who is this?            Caddy's verified identity -> a Tableau user; fail closed
 //	admit.go      may it leave?           one canonical form of method, path and headers
+//	identify.go   who is this?            Caddy's verified identity -> a Tableau user; fail closed
 //	answer.go     is it for us?           sign-in, sign-out and switchSite are answered here
 //	session.go    as whom?                the site, then a live session from the pool
 //	transport.go  send and scrub          the token is put in on the last hop; one recovery
