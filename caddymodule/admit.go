@@ -38,7 +38,7 @@ func admitLine(r *http.Request, x *exchange) *refusal {
 	case x.route.Auth() == tableauapi.OtherAuth:
 		return refuseAuthCall.with("", nil)
 	case x.route.Auth() != tableauapi.NotAuth && r.Method != http.MethodPost:
-		return refuseMethod.with("", nil)
+		return refuseMethod.with("Signing in, signing out and switching sites are done by POST.", nil)
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func (h *Handler) signInSite(contentURL string) (site string, ok bool) {
 
 // giveToken answers with a token for the site.
 func (h *Handler) giveToken(w http.ResponseWriter, r *http.Request, x *exchange, site string) *refusal {
-	session, signedIn, err := h.get(r.Context(), site, x.user)
+	session, signedIn, err := h.get(r.Context(), site, x)
 	if err != nil {
 		return sessionFailure(err)
 	}
@@ -223,6 +223,7 @@ func (x *exchange) respond(w http.ResponseWriter, status int, body []byte) {
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	x.status, x.local = status, true
+	x.body.hangUp(w)
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }

@@ -116,6 +116,9 @@ func (d *DirectTrust) UnmarshalCaddyfile(disp *caddyfile.Dispenser) error {
 			if !disp.AllArgs(&s.ID, &s.Value) {
 				return disp.Errf("secret takes an ID and a value: secret <secret_id> {env.NAME}")
 			}
+			if !isPlaceholder(s.Value) { // said again when the JSON is loaded, but by then Caddy may have logged it
+				return disp.Errf("secret: %v", errLiteralSecret)
+			}
 			d.Secrets = append(d.Secrets, s)
 		default:
 			return disp.Errf("unknown option %q of credentials direct_trust: there are client_id and secret", option)

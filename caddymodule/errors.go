@@ -42,6 +42,8 @@ var (
 		detail: "You are known to this proxy, but no Tableau user is assigned to you. Ask its operator to add you to the user map."}
 	refuseForbiddenUser = refusal{status: 403, code: "user_forbidden", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
 		detail: "The Tableau user assigned to you may not be used through this proxy."}
+	refuseClaim = refusal{status: 403, code: "claim_missing", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
+		detail: "What this proxy has to tell Tableau about you is not known. Its operator finds in the log what is missing."}
 	refuseMethod = refusal{status: 405, code: "method_not_allowed", tableau: tableauapi.CodeMethodNotAllowed, summary: "Method Not Allowed",
 		detail: "The API knows GET, HEAD, POST, PUT, PATCH and DELETE."}
 	refuseAmbiguous = refusal{status: 400, code: "request_ambiguous", tableau: tableauapi.CodeBadRequest, summary: "Bad Request"}
@@ -138,9 +140,17 @@ func (f *refusal) answer(r *http.Request) (http.Header, []byte) {
 		header.Set("Retry-After", strconv.Itoa(seconds))
 	}
 	if f.status == http.StatusMethodNotAllowed {
-		header.Set("Allow", strings.Join(methods, ", "))
+		header.Set("Allow", strings.Join(allowedMethods(r), ", "))
 	}
 	return header, body
+}
+
+// allowedMethods are the methods that could have been used for r.
+func allowedMethods(r *http.Request) []string {
+	if x := exchangeFrom(r.Context()); x != nil && x.route.Auth() != tableauapi.NotAuth {
+		return []string{http.MethodPost}
+	}
+	return methods
 }
 
 // errorFormat is the format of an error about r: that of the body of a call

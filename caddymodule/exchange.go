@@ -5,6 +5,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauapi"
 	"github.com/caddy-tableau/caddy-tableau/tableauauth"
@@ -21,11 +23,12 @@ import (
 // context under a private key, where no template or log can reach it.
 type exchange struct {
 	began    time.Time
-	identity string // as Caddy verified it
-	user     string // the Tableau user
-	site     string // content URL
-	path     string // canonical path
-	pathErr  error  // why there is none
+	identity string              // as Caddy verified it
+	user     string              // the Tableau user
+	claims   []tableauauth.Claim // what Tableau is told of the person besides
+	site     string              // content URL
+	path     string              // canonical path
+	pathErr  error               // why there is none
 	route    tableauapi.Route
 	signedIn bool // the request waited for a sign-in
 
@@ -38,6 +41,9 @@ type exchange struct {
 
 	format      tableauapi.Format // of the answer to a call under /auth/,
 	formatKnown bool              // once its body was read
+
+	w    http.ResponseWriter
+	body *watchedBody // nil if the request has none
 
 	binding tableauauth.Binding
 	status  int      // Tableau's answer, or 0
@@ -104,4 +110,17 @@ func (x *exchange) describe(r *http.Request) {
 	repl.Set("http.tableau.user", x.user)
 	repl.Set("http.tableau.site", x.site)
 	repl.Set("http.tableau.route", x.route.Template())
+}
+
+// conclude notes how the request ended where neither an answer of Tableau's nor
+// one of our own tells it.
+func (x *exchange) conclude(ctx context.Context, err error) {
+	var failed caddyhttp.HandlerError
+	switch {
+	case x.refused != nil:
+	case errors.As(err, &failed):
+		x.status = failed.StatusCode
+	case x.status == 0 && ctx.Err() != nil:
+		x.refused = clientGone.with("", context.Cause(ctx))
+	}
 }

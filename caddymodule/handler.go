@@ -89,6 +89,14 @@ type Handler struct {
 	// How to sign in at Tableau.
 	CredentialsRaw json.RawMessage `json:"credentials,omitempty" caddy:"namespace=tableau.credentials inline_key=kind"`
 
+	// Extra claims of the JWTs that people are signed in with, by name: user
+	// attributes for row-level security, and the claims of on-demand access.
+	// Values hold placeholders, under the same rules as `user`. One value is
+	// sent as a string, several as a list, and `https://tableau.com/groups`
+	// always as a list. A request for which a value comes out empty is refused.
+	// A client can set none of them. For credentials that are JWTs only.
+	Claims map[string][]string `json:"claims,omitempty"`
+
 	// The scopes that each session is given, such as `tableau:content:read`.
 	Scopes []string `json:"scopes,omitempty"`
 
@@ -110,6 +118,7 @@ type Handler struct {
 	connection *connection
 	identities *identities
 	clients    *clients // nil if there are none
+	claims     *claims  // nil if there are none
 	sites      []string // content URLs, "" for the Default site
 	scopes     []string // normal form
 }
@@ -135,6 +144,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	credential, err := h.loadCredential(ctx)
 	if err != nil {
+		return err
+	}
+	if h.claims, err = newClaims(h.Claims, credential, h.app.logger); err != nil {
 		return err
 	}
 	variant, err := h.provisionTransport(ctx)
@@ -219,14 +231,17 @@ func (h *Handler) Cleanup() error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	x := newExchange(r)
 	r = x.attach(r)
+	x.w, x.body = w, watchBody(r)
 	refused, err := h.serve(w, r, x, next)
 	if refused != nil {
 		if x.route.Auth() == tableauapi.SignIn {
 			refused = refused.atSignIn()
 		}
 		x.refused = refused
+		x.body.hangUp(w)
 		refused.write(w, r)
 	}
+	x.conclude(r.Context(), err)
 	h.record(r, x)
 	return err
 }
@@ -244,6 +259,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange, nex
 		}
 		x.token = nil // not shown to be the sender's: there is nothing to sign out
 	}
+	if refused := h.claims.expand(r, x); refused != nil {
+		return refused, nil
+	}
 	if x.route.Auth() != tableauapi.NotAuth {
 		return h.answer(w, r, x), nil
 	}
@@ -251,6 +269,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange, nex
 		return refused, nil
 	}
 	h.identities.removeHeaders(r)
+	h.claims.removeHeaders(r)
 	if refused := h.open(r, x); refused != nil {
 		return refused, nil
 	}

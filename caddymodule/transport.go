@@ -29,7 +29,8 @@ import (
 // refuses to a live session, for want of a scope, is answered with 403 and the
 // reason.
 //
-// It takes every option of the `http` transport.
+// It takes every option of the `http` transport. `compression` is off unless set:
+// what the client accepts decides.
 type Transport struct {
 	*reverseproxy.HTTPTransport
 
@@ -53,6 +54,11 @@ func (Transport) CaddyModule() caddy.ModuleInfo {
 func (t *Transport) Provision(ctx caddy.Context) error {
 	if t.TLS != nil && t.TLS.InsecureSkipVerify {
 		return errSkipVerify
+	}
+	if t.Compression == nil {
+		// Or Go would ask for gzip where the client does not, and unpack it:
+		// the answer would lose its length.
+		t.Compression = new(bool)
 	}
 	if err := t.HTTPTransport.Provision(ctx); err != nil {
 		return err
@@ -84,8 +90,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		x.refused = refused
+		x.body.hangUp(x.w)
 		return refused.response(req), nil
 	}
+	x.body.hangUp(x.w)
 	x.status = res.StatusCode
 	if x.binding.Session != nil {
 		forbidCaching(res.Header)

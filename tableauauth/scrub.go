@@ -50,6 +50,7 @@ func normalHeader(name string) string {
 // Trailers come when the body has been read, announced or not.
 func scrub(res *http.Response, s *Session) {
 	scrubHeader(res.Header, s)
+	scrubHeader(res.Trailer, s) // the names that were announced
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		res.Body = &scrubbedBody{res.Body, res, s}
 	}
