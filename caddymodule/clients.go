@@ -116,7 +116,7 @@ func (cs *clients) signIn(r *http.Request, c tableauapi.Credentials) (Client, *r
 		name, secret = c.TokenName, c.TokenSecret
 	}
 	if name == "" {
-		return Client{}, refuseClient.with("", errors.New("a JWT says nothing to this proxy"))
+		return Client{}, refuseClient.with("A JWT says nothing to this proxy. Sign in with the name and the secret that its operator has given to this tool, as a user name and password or as a personal access token.", nil)
 	}
 	address := clientIP(r)
 	if wait, busy := cs.throttle.take(name, address, secret); busy {

@@ -27,9 +27,9 @@ const paramUpload = "uploadSessionId"
 // maxUploads bounds how many uploads are remembered.
 const maxUploads = 1000
 
-// Upload describes a file that was sent to fileUploads, or published.
+// Upload describes a file that was sent to fileUploads.
 type Upload struct {
-	// ID is the upload session, empty for a file published in one request.
+	// ID is the upload session.
 	ID         string
 	Site, User string
 	// Chunks is how many pieces it came in.
