@@ -21,6 +21,11 @@ import (
 // out.
 var signedOut tableauauth.SignedOut
 
+// maxDiscarded is how much of an oversize body is read and thrown away, in
+// bytes: a client that is still writing when its connection ends does not get
+// to read why.
+const maxDiscarded = 4 << 20
+
 // readBody reads the body of a call under /auth/, bounded.
 func readBody(r *http.Request) ([]byte, error) {
 	if r.Body == nil {
@@ -31,6 +36,7 @@ func readBody(r *http.Request) ([]byte, error) {
 		return nil, errors.New("the body did not arrive")
 	}
 	if len(body) > tableauapi.MaxSignInBody {
+		_, _ = io.CopyN(io.Discard, r.Body, maxDiscarded)
 		return nil, errors.New("the body is larger than " + strconv.Itoa(tableauapi.MaxSignInBody>>10) + " KiB")
 	}
 	return body, nil

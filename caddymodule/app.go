@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/hex"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,9 +32,10 @@ type App struct {
 
 	logger      *zap.Logger
 	slogger     *slog.Logger
-	sealer      func() (*tableauauth.Sealer, error) // made at the first use
+	keys        *sealKeeper
 	emitter     emitter
 	connections []*connection
+	issuers     issuers // what tableau_issuer publishes
 }
 
 // CaddyModule returns the Caddy module information.
@@ -58,12 +58,13 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	configured, err := configuredSealer(a.SealKeys)
 	storage := ctx.Storage()
-	a.sealer = sync.OnceValues(func() (*tableauauth.Sealer, error) {
+	a.keys = new(sealKeeper)
+	a.keys.load = func(now time.Time) (*tableauauth.Sealer, error) {
 		if configured != nil {
 			return configured, nil
 		}
-		return storedSealer(storage, time.Now(), a.logger)
-	})
+		return storedSealer(storage, now, a.logger)
+	}
 	return err
 }
 
@@ -79,7 +80,7 @@ func (a *App) findEvents(ctx caddy.Context) error {
 
 // sealToken seals a client token for a Tableau origin.
 func (a *App) sealToken(t tableauauth.ClientToken, origin string) (tableauapi.Secret, error) {
-	sealer, err := a.sealer()
+	sealer, err := a.keys.get(time.Now(), sealKeysLook)
 	if err != nil {
 		return tableauapi.Secret{}, err
 	}
@@ -88,17 +89,16 @@ func (a *App) sealToken(t tableauauth.ClientToken, origin string) (tableauapi.Se
 
 // openToken opens what sealToken has sealed.
 func (a *App) openToken(token, origin string) (tableauauth.ClientToken, error) {
-	sealer, err := a.sealer()
-	if err != nil {
-		return tableauauth.ClientToken{}, err
-	}
-	return sealer.Open(token, origin, time.Now())
+	return a.keys.open(token, origin, time.Now())
 }
 
 // Start makes the pools use this configuration's transports, loggers and events. Until
 // then those of the configuration before are at work, which matters when this
 // one turns out not to load.
 func (a *App) Start() error {
+	if err := a.issuers.check(); err != nil {
+		return err
+	}
 	currentEmitter.Store(&a.emitter)
 	for _, c := range a.connections {
 		c.takeOver(a.slogger)

@@ -5,7 +5,17 @@ package caddymodule
 import (
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
+	"time"
+)
+
+const (
+	// lingerTime and lingerBytes bound how long, after an early answer, the rest
+	// of a body is read and thrown away. A connection that is closed while the
+	// client still sends is reset, and the answer may be lost with it.
+	lingerTime  = 2 * time.Second
+	lingerBytes = 64 << 20
 )
 
 // A watchedBody is the body of an HTTP/1 request. When an answer goes out before
@@ -14,9 +24,12 @@ import (
 // Caddy has wrapped the body, for its access log or its timeouts.
 type watchedBody struct {
 	io.ReadCloser
-	length int64 // as announced; -1 if unknown
-	read   atomic.Int64
-	ended  atomic.Bool
+	length  int64 // as announced; -1 if unknown
+	awaits  bool  // the client sends nothing before it is told to (RFC 9110, section 10.1.1)
+	reading sync.Mutex
+	read    atomic.Int64
+	ended   atomic.Bool
+	hangsUp bool
 }
 
 // watchBody puts a watch on the body of r, if it needs one.
@@ -24,13 +37,16 @@ func watchBody(r *http.Request) *watchedBody {
 	if r.ProtoMajor != 1 || r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
-	b := &watchedBody{ReadCloser: r.Body, length: r.ContentLength}
+	b := &watchedBody{ReadCloser: r.Body, length: r.ContentLength, awaits: r.Header.Get("Expect") != ""}
 	r.Body = b
 	return b
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader. A transport may still be reading in the background
+// when the rest of the body is thrown away.
 func (b *watchedBody) Read(p []byte) (int, error) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	n, err := b.ReadCloser.Read(p)
 	if b.read.Add(int64(n)) == b.length || err == io.EOF { //nolint:errorlint // io.Reader returns io.EOF itself
 		b.ended.Store(true)
@@ -43,5 +59,26 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 func (b *watchedBody) hangUp(w http.ResponseWriter) {
 	if b != nil && !b.ended.Load() {
 		w.Header().Set("Connection", "close")
+		b.hangsUp = true
+	}
+}
+
+// linger gives the client the time to read the answer of a connection that is
+// to be closed, by taking what it still sends.
+func (b *watchedBody) linger(w http.ResponseWriter) {
+	if b == nil || !b.hangsUp || b.awaits && b.read.Load() == 0 {
+		return
+	}
+	if err := http.NewResponseController(w).Flush(); err != nil {
+		return
+	}
+	buffer := make([]byte, 32<<10)
+	until := time.Now().Add(lingerTime)
+	for taken := 0; taken < lingerBytes && !b.ended.Load() && time.Now().Before(until); {
+		n, err := b.Read(buffer)
+		if err != nil {
+			return
+		}
+		taken += n
 	}
 }

@@ -38,6 +38,9 @@ func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		unmapped      deny|template
 //		forbid_users  <tableau_user>...
 //		credentials   <kind> { ... }
+//		claims {
+//			<name> <template>...
+//		}
 //		scopes        <scope>...
 //		clients {
 //			<name> <hash> [<identity>]
@@ -184,6 +187,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return unmarshalOne(d, &h.Unmapped)
 	case "credentials":
 		return h.unmarshalCredentials(d)
+	case "claims":
+		return h.unmarshalClaims(d)
 	case "clients":
 		return h.unmarshalClients(d)
 	case "insecure_http":
@@ -199,7 +204,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		h.Transport = new(reverseproxy.HTTPTransport)
 		return h.Transport.UnmarshalCaddyfile(d.NewFromNextSegment())
 	default:
-		return d.Errf("unknown option %q: the options are site, user, user_map, user_map_file, unmapped, forbid_users, credentials, scopes, clients, insecure_http, transport and, for tableau_proxy, replay_buffer", option)
+		return d.Errf("unknown option %q: the options are site, user, user_map, user_map_file, unmapped, forbid_users, credentials, claims, scopes, clients, insecure_http, transport and, for tableau_proxy, replay_buffer", option)
 	}
 }
 

@@ -4,6 +4,7 @@ package caddymodule
 // who they are when they sign in.
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -43,15 +44,20 @@ type clients struct {
 	decoy    string // the client against whose hash an unknown name is checked
 	verify   *caddyauth.HTTPBasicAuth
 	throttle *throttle
+
+	// verifying holds one token: secrets are compared one at a time, so that
+	// many guesses at once are counted as they come, and take one CPU at most.
+	verifying chan struct{}
 }
 
-// newClients checks the clients and sets up Caddy's own check of passwords,
-// for its cache and its care about timing.
+// newClients checks the clients and sets up Caddy's own check of passwords. Its
+// cache is left out: it remembers wrong ones too, which then take no time, but
+// only for names that exist. The throttle remembers right ones.
 func newClients(ctx caddy.Context, list []Client) (*clients, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	c := &clients{byName: make(map[string]Client), decoy: list[0].Name, throttle: newThrottle()}
+	c := &clients{byName: make(map[string]Client), decoy: list[0].Name, throttle: newThrottle(), verifying: make(chan struct{}, 1)}
 	algorithm := ""
 	var accounts []caddyauth.Account
 	for _, client := range list {
@@ -77,7 +83,7 @@ func newClients(ctx caddy.Context, list []Client) (*clients, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.verify = &caddyauth.HTTPBasicAuth{HashRaw: hash, AccountList: accounts, HashCache: new(caddyauth.Cache)}
+	c.verify = &caddyauth.HTTPBasicAuth{HashRaw: hash, AccountList: accounts}
 	return c, c.verify.Provision(ctx)
 }
 
@@ -118,7 +124,21 @@ func (cs *clients) signIn(r *http.Request, c tableauapi.Credentials) (Client, *r
 	if name == "" {
 		return Client{}, refuseClient.with("A JWT says nothing to this proxy. Sign in with the name and the secret that its operator has given to this tool, as a user name and password or as a personal access token.", nil)
 	}
-	address := clientIP(r)
+	if cs.throttle.isKnown(name, secret) {
+		return cs.byName[name], nil
+	}
+	select {
+	case cs.verifying <- struct{}{}:
+		defer func() { <-cs.verifying }()
+	case <-r.Context().Done():
+		return Client{}, clientGone.with("", context.Cause(r.Context()))
+	}
+	return cs.compare(name, clientIP(r), secret)
+}
+
+// compare checks a secret that was not right before. A name that does not exist
+// takes as long as one that does.
+func (cs *clients) compare(name, address string, secret tableauapi.Secret) (Client, *refusal) {
 	if wait, busy := cs.throttle.take(name, address, secret); busy {
 		f := refuseThrottled.with("", nil)
 		f.retryAfter = wait

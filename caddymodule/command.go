@@ -24,13 +24,13 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "tableau",
-		Usage: "<demo|simulate|client>",
+		Usage: "<demo|simulate|client|keygen>",
 		Short: "Tools for the Tableau modules",
 		Long: `
 Tools for the Tableau modules: a demonstration that needs no configuration, the
 simulated Tableau that it runs on, and secrets for tools that can only sign in.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(demoCommand(), simulateCommand(), clientCommand())
+			cmd.AddCommand(demoCommand(), simulateCommand(), clientCommand(), keygenCommand())
 		},
 	})
 }
@@ -93,7 +93,7 @@ personal access token.`,
 	}
 	add.Flags().String("identity", "", "the identity that the tool stands for (default: its name)")
 	add.RunE = caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
-		if err := addClient(fl.Arg(0), fl.String("identity"), os.Stdout); err != nil {
+		if err := addClient(fl.Arg(0), fl.String("identity"), bcrypt.DefaultCost, os.Stdout); err != nil {
 			return caddy.ExitCodeFailedStartup, err
 		}
 		return caddy.ExitCodeSuccess, nil
@@ -105,9 +105,9 @@ personal access token.`,
 // addClient prints a fresh secret and the line of the configuration that knows
 // its hash. The secret is random, so that the hash needs no more than the usual
 // cost to keep it.
-func addClient(name, identity string, out io.Writer) error {
+func addClient(name, identity string, cost int, out io.Writer) error {
 	secret := rand.Text()
-	hash, err := bcrypt.GenerateFromPassword([]byte(secret), bcrypt.DefaultCost)
+	hash, err := bcrypt.GenerateFromPassword([]byte(secret), cost)
 	if err != nil {
 		return err
 	}

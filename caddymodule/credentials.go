@@ -42,12 +42,13 @@ type DirectTrust struct {
 
 // AppSecret is one secret of a Connected App.
 type AppSecret struct {
-	// The Secret ID.
+	// The Secret ID, which may be a placeholder too.
 	ID string `json:"id,omitempty"`
 
 	// The Secret Value, as a placeholder such as `{env.TABLEAU_SECRET}` or
-	// `{file./run/secrets/tableau}`. The secret itself is refused here: it
-	// would show in the admin API and in autosave.json.
+	// `{file./run/secrets/tableau}`. A file is read again for each sign-in. The
+	// secret itself is refused here: it would show in the admin API and in
+	// autosave.json.
 	Value string `json:"value,omitempty"`
 }
 
@@ -68,15 +69,11 @@ func (d *DirectTrust) Provision(caddy.Context) error {
 	}
 	secrets := make([]tableauauth.ConnectedAppSecret, 0, len(d.Secrets))
 	for _, s := range d.Secrets {
-		id, err := resolve(repl, "secret (its ID)", s.ID)
+		id, value, err := s.resolve(repl)
 		if err != nil {
 			return err
 		}
-		value, err := resolveSecret(repl, "secret", s.Value)
-		if err != nil {
-			return err
-		}
-		secrets = append(secrets, tableauauth.ConnectedAppSecret{ID: id, Value: value})
+		secrets = append(secrets, tableauauth.ConnectedAppSecret{ID: id, Value: value, Current: s.reread()})
 	}
 	d.credential, err = tableauauth.NewDirectTrust(clientID, secrets...)
 	return err

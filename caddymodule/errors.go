@@ -69,6 +69,8 @@ var (
 		detail: "Tableau refused the sign-in that this proxy made for you."}
 	refuseSignInBusy = refusal{status: 503, code: "sign_in_throttled", tableau: tableauapi.CodeServiceUnavailable, summary: "Service Unavailable",
 		detail: "Tableau is limiting sign-ins. Try again later.", retryAfter: 5 * time.Second}
+	refuseNoSeat = refusal{status: 503, code: "no_free_token", tableau: tableauapi.CodeServiceUnavailable, summary: "Service Unavailable",
+		detail: "This proxy can have only so many sessions at Tableau at a time, and requests of others were using all of them. Try again later.", retryAfter: 5 * time.Second}
 	refuseUnreachable = refusal{status: 502, code: "tableau_unreachable", tableau: tableauapi.CodeBadGateway, summary: "Bad Gateway",
 		detail: "Tableau could not be reached, or gave no usable answer. Try again later; if it lasts, tell the operator of this proxy."}
 	refuseTimeout = refusal{status: 504, code: "tableau_timeout", tableau: tableauapi.CodeGatewayTimeout, summary: "Gateway Timeout",
@@ -176,10 +178,15 @@ func errorFormat(r *http.Request) tableauapi.Format {
 
 // sessionFailure is the answer to a request that got no session.
 func sessionFailure(err error) *refusal {
-	var failure *tableauauth.SignInError
+	var (
+		failure *tableauauth.SignInError
+		noSeat  *tableauauth.NoSeatError
+	)
 	switch {
 	case errors.As(err, &failure):
 		return signInFailure(failure)
+	case errors.As(err, &noSeat):
+		return refuseNoSeat.with("", err)
 	case errors.Is(err, tableauauth.ErrPoolClosed):
 		return refuseShutdown.with("", err)
 	default: // the request's own context ended

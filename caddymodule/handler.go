@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauapi"
 	"github.com/caddy-tableau/caddy-tableau/tableauauth"
@@ -98,6 +99,8 @@ type Handler struct {
 	Claims map[string][]string `json:"claims,omitempty"`
 
 	// The scopes that each session is given, such as `tableau:content:read`.
+	// Sessions of the credentials `pat` and `password` know no scopes, and need
+	// none here.
 	Scopes []string `json:"scopes,omitempty"`
 
 	// Tools that can present no identity to Caddy, and show who they are when
@@ -146,6 +149,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := h.checkScopes(credential); err != nil {
+		return err
+	}
 	if h.claims, err = newClaims(h.Claims, credential, h.app.logger); err != nil {
 		return err
 	}
@@ -167,9 +173,6 @@ func (h *Handler) provisionOptions(ctx caddy.Context) (err error) {
 	}
 	if h.sites, err = siteURLs(h.Sites); err != nil {
 		return err
-	}
-	if len(h.Scopes) == 0 {
-		return errors.New("scopes: name the scopes that sessions are to have, such as tableau:content:read; a JWT without scopes is refused by Tableau")
 	}
 	for _, s := range h.Scopes {
 		if !strings.HasPrefix(s, "tableau:") || strings.Count(s, ":") != 2 || strings.ContainsAny(s, " {}") {
@@ -197,6 +200,19 @@ func (h *Handler) loadCredential(ctx caddy.Context) (tableauauth.Credential, err
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
 	return guest.(CredentialModule).Credential(), nil
+}
+
+// checkScopes refuses to go without scopes, unless they would mean nothing.
+func (h *Handler) checkScopes(credential tableauauth.Credential) error {
+	_, account := credential.(tableauauth.Account)
+	switch {
+	case len(h.Scopes) == 0 && !account:
+		return errors.New("scopes: name the scopes that sessions are to have, such as tableau:content:read; a JWT without scopes is refused by Tableau")
+	case len(h.Scopes) > 0 && account:
+		h.app.logger.Warn("scopes do not limit sessions of this kind of credential: the rights of its user at Tableau do",
+			zap.String("credentials", credential.Kind()))
+	}
+	return nil
 }
 
 // provisionTransport sets up the transport for sign-ins, and returns what of it
@@ -231,6 +247,7 @@ func (h *Handler) Cleanup() error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	x := newExchange(r)
 	r = x.attach(r)
+	requestID(r) // drawn now: to draw it when a dial still reads Caddy's variables would be a race
 	x.w, x.body = w, watchBody(r)
 	refused, err := h.serve(w, r, x, next)
 	if refused != nil {
@@ -243,6 +260,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	x.conclude(r.Context(), err)
 	h.record(r, x)
+	x.body.linger(w)
 	return err
 }
 
@@ -250,6 +268,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // of our own or as an error of a later handler, or twice nil if Tableau's
 // answer went to the client.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange, next caddyhttp.Handler) (*refusal, error) {
+	defer x.binding.Release()
 	if refused := admitLine(r, x); refused != nil {
 		return refused, nil
 	}

@@ -30,7 +30,13 @@ const (
 var clientChosen = []string{
 	"http.request.uri", "http.request.orig_uri", "http.request.orig_method", "http.request.method",
 	"http.request.body", "http.request.cookie.", "http.request.host", "http.request.hostport",
-	"http.request.remote", "http.request.tls.server_name", "http.auth.candidate.", "http.request.header.Authorization", "http.request.header.Cookie",
+	"http.request.remote", "http.request.tls.server_name", "http.auth.candidate.", "http.request.header.Authorization", "http.request.header.Cookie", "http.regexp.",
+}
+
+func isClientChosen(placeholder string) bool {
+	return slices.ContainsFunc(clientChosen, func(p string) bool {
+		return strings.HasPrefix(strings.ToLower(placeholder), strings.ToLower(p))
+	})
 }
 
 // identities is how one handler turns identities into Tableau users.
@@ -83,7 +89,7 @@ func (ids *identities) checkTemplate(logger *zap.Logger) error {
 		return errors.New("user: missing: say which Tableau user a request is sent as, such as user {http.auth.user.id}, or list users with user_map")
 	}
 	for _, name := range placeholders(ids.template) {
-		if slices.ContainsFunc(clientChosen, func(p string) bool { return strings.HasPrefix(strings.ToLower(name), strings.ToLower(p)) }) {
+		if isClientChosen(name) {
 			return fmt.Errorf("user: {%s} is chosen by the client, who could become anybody: use what an authentication handler has verified, such as {http.auth.user.id}", name)
 		}
 		switch {
@@ -98,6 +104,9 @@ func (ids *identities) checkTemplate(logger *zap.Logger) error {
 	if ids.template != "" && len(placeholders(ids.template)) == 0 {
 		if err := tableauauth.CheckUser(ids.template); err != nil {
 			return fmt.Errorf("user: %w", err)
+		}
+		if strings.ContainsAny(ids.template, "{}") {
+			return fmt.Errorf("user: %q has a brace without its other half: close the placeholder", ids.template)
 		}
 		ids.constant = true
 		logger.Warn("every request is sent as the same Tableau user: make sure that only one service can reach this site",

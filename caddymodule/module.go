@@ -26,15 +26,24 @@ func init() {
 	caddy.RegisterModule(Handler{})
 	caddy.RegisterModule(Transport{})
 	caddy.RegisterModule(DirectTrust{})
+	caddy.RegisterModule(OAuthTrust{})
+	caddy.RegisterModule(UnifiedAccess{})
+	caddy.RegisterModule(PAT{})
+	caddy.RegisterModule(Password{})
+	caddy.RegisterModule(Issuer{})
 	caddy.RegisterModule(TrailEncoder{})
 
 	httpcaddyfile.RegisterGlobalOption("tableau", parseGlobal)
 	httpcaddyfile.RegisterHandlerDirective("tableau_auth", parseAuth)
 	httpcaddyfile.RegisterDirective("tableau_proxy", parseProxy)
+	httpcaddyfile.RegisterHandlerDirective("tableau_issuer", parseIssuer)
 
 	// tableau_auth comes before handle and route, so that one at the site's
 	// level covers what is inside them. Were it placed before reverse_proxy,
 	// those blocks would come first and pass it by.
 	httpcaddyfile.RegisterDirectiveOrder("tableau_auth", httpcaddyfile.After, "forward_auth")
 	httpcaddyfile.RegisterDirectiveOrder("tableau_proxy", httpcaddyfile.Before, "reverse_proxy")
+
+	// Tableau fetches keys without credentials.
+	httpcaddyfile.RegisterDirectiveOrder("tableau_issuer", httpcaddyfile.Before, "basic_auth")
 }

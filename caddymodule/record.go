@@ -77,6 +77,9 @@ func (x *exchange) auditFields(r *http.Request) []zap.Field {
 		fields = append(fields, zap.String("request_id", id))
 	}
 	if s := x.binding.Session; s != nil {
+		if as := s.ActsAs(); as != x.user { // of an account, for everybody; "" if Tableau did not say
+			fields = append(fields, zap.String("acts_as", as))
+		}
 		fields = append(fields, zap.String("session", s.ID()), zap.String("jti", s.JTI()))
 	}
 	if x.refused != nil {

@@ -30,6 +30,12 @@ const (
 	// goes on opening tokens, which live for a day.
 	sealKeyAge = 30 * 24 * time.Hour
 
+	// sealKeysLook is how old, at most, our copy of the stored keys gets, and
+	// sealKeysRetry how soon they are looked at again for a token that none of
+	// them opens: another replica may have made a new key.
+	sealKeysLook  = time.Hour
+	sealKeysRetry = 10 * time.Second
+
 	// storageTimeout bounds the calls to Caddy's storage when starting.
 	storageTimeout = 10 * time.Second
 )
@@ -82,6 +88,60 @@ func storedSealer(storage certmagic.Storage, now time.Time, logger *zap.Logger) 
 		secrets = append(secrets, tableauapi.NewSecret(k.Key))
 	}
 	return tableauauth.NewSealer(secrets...)
+}
+
+// A sealKeeper holds the sealer for the stored keys, and looks for new ones.
+type sealKeeper struct {
+	load func(now time.Time) (*tableauauth.Sealer, error)
+
+	mu     sync.Mutex
+	sealer *tableauauth.Sealer
+	looked time.Time
+}
+
+// get returns the sealer, from storage if what is known is older than maxAge.
+// While one request looks there, the others go on with what is known.
+func (k *sealKeeper) get(now time.Time, maxAge time.Duration) (*tableauauth.Sealer, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.sealer == nil {
+		return k.look(now)
+	}
+	if now.Sub(k.looked) < maxAge {
+		return k.sealer, nil
+	}
+	k.looked = now
+	k.mu.Unlock()
+	sealer, err := k.load(now)
+	k.mu.Lock()
+	if err == nil {
+		k.sealer = sealer
+	}
+	return k.sealer, nil
+}
+
+// look loads the keys for the first time. The lock is held.
+func (k *sealKeeper) look(now time.Time) (sealer *tableauauth.Sealer, err error) {
+	if sealer, err = k.load(now); err == nil {
+		k.sealer, k.looked = sealer, now
+	}
+	return sealer, err
+}
+
+// open opens a token, with newer keys if those that are known do not.
+func (k *sealKeeper) open(token, origin string, now time.Time) (tableauauth.ClientToken, error) {
+	var t tableauauth.ClientToken
+	var err error
+	for _, maxAge := range []time.Duration{sealKeysLook, sealKeysRetry} {
+		sealer, loadErr := k.get(now, maxAge)
+		if loadErr != nil {
+			return t, loadErr
+		}
+		if t, err = sealer.Open(token, origin, now); !errors.Is(err, tableauauth.ErrNotOurs) {
+			break
+		}
+	}
+	return t, err
 }
 
 // processKey is the key that is used when the storage cannot be.

@@ -23,16 +23,22 @@ func (h *Handler) open(r *http.Request, x *exchange) *refusal {
 	if refused != nil {
 		return refused
 	}
-	session, signedIn, err := h.get(r.Context(), site, x.user)
+	signedIn, err := x.binding.Acquire(r.Context(), h.grant(site, x)) // serve releases it
 	if err != nil {
 		return sessionFailure(err)
 	}
-	x.site, x.signedIn, x.binding.Session = site, signedIn, session
+	x.site, x.signedIn = site, signedIn
 	return nil
 }
 
-func (h *Handler) get(ctx context.Context, site, user string) (*tableauauth.Session, bool, error) {
-	return h.connection.pool.Get(ctx, tableauauth.Grant{Site: site, User: user, Scopes: h.scopes})
+// get returns a session for the user and the claims of x, about which something
+// is to be learned, and with which nothing is to be sent.
+func (h *Handler) get(ctx context.Context, site string, x *exchange) (*tableauauth.Session, bool, error) {
+	return h.connection.pool.Get(ctx, h.grant(site, x))
+}
+
+func (h *Handler) grant(site string, x *exchange) tableauauth.Grant {
+	return tableauauth.Grant{Site: site, User: x.user, Scopes: h.scopes, Claims: x.claims}
 }
 
 // chooseSite returns the content URL of the request's site: the one in its
@@ -50,7 +56,7 @@ func (h *Handler) chooseSite(ctx context.Context, x *exchange) (string, *refusal
 		if !inPath {
 			return site, nil
 		}
-		inThePath, refused := h.siteBySegment(ctx, segment, x.user)
+		inThePath, refused := h.siteBySegment(ctx, segment, x)
 		if refused == nil && inThePath != site {
 			refused = refuseAmbiguous.with("The path and the header "+headerSite+" name different sites.", nil)
 		}
@@ -59,7 +65,7 @@ func (h *Handler) chooseSite(ctx context.Context, x *exchange) (string, *refusal
 	if !inPath {
 		return h.defaultSite(x)
 	}
-	return h.siteBySegment(ctx, segment, x.user)
+	return h.siteBySegment(ctx, segment, x)
 }
 
 // defaultSite is the site of a request that names none: the one that its token
@@ -92,7 +98,7 @@ func (h *Handler) siteByURL(contentURL string) (site string, ok bool) {
 // siteBySegment finds an allowed site by what stands in a path: its content
 // URL or its LUID. The LUID of a site is learned by signing in to it, so an
 // unknown one costs at most one sign-in for each site, once.
-func (h *Handler) siteBySegment(ctx context.Context, segment, user string) (string, *refusal) {
+func (h *Handler) siteBySegment(ctx context.Context, segment string, x *exchange) (string, *refusal) {
 	if site, ok := h.siteByURL(segment); ok {
 		return site, nil
 	}
@@ -103,7 +109,7 @@ func (h *Handler) siteBySegment(ctx context.Context, segment, user string) (stri
 		for _, site := range h.sites {
 			luid, known := h.connection.pool.SiteID(site)
 			if !known && learn {
-				session, _, err := h.get(ctx, site, user)
+				session, _, err := h.get(ctx, site, x)
 				if err != nil {
 					return "", sessionFailure(err)
 				}

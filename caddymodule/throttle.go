@@ -47,11 +47,11 @@ func newThrottle() *throttle {
 
 // take reports whether an attempt has to wait, and for how long.
 func (t *throttle) take(name, address string, secret tableauapi.Secret) (wait time.Duration, busy bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, ok := t.good[t.digest(name, secret)]; ok {
+	if t.isKnown(name, secret) {
 		return 0, false
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	now := time.Now()
 	for _, key := range guesserKeys(name, address) {
 		if l := t.guessers[key]; l != nil && l.TokensAt(now) < 1 {
@@ -59,6 +59,15 @@ func (t *throttle) take(name, address string, secret tableauapi.Secret) (wait ti
 		}
 	}
 	return 0, false
+}
+
+// isKnown reports whether the secret was right before.
+func (t *throttle) isKnown(name string, secret tableauapi.Secret) bool {
+	digest := t.digest(name, secret)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, known := t.good[digest]
+	return known
 }
 
 // guesserKeys are what an attempt is counted by. A name that no client can have

@@ -74,8 +74,8 @@ func (e *TrailEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) 
 // line is the record in one line. Everything in it that a client chose is
 // quoted where it holds more than plain printable characters.
 func (e *TrailEncoder) line(at time.Time) string {
-	who := e.text("identity", "nobody")
-	if user := e.text("user", ""); user != "" {
+	who := e.name("identity", "nobody")
+	if user := e.name("user", ""); user != "" {
 		who += " as " + user
 	}
 	where := "no site"
@@ -89,6 +89,15 @@ func (e *TrailEncoder) line(at time.Time) string {
 		line += ", " + code
 	}
 	return line + "\n"
+}
+
+// name is text that is quoted if it could be taken for more than a name.
+func (e *TrailEncoder) name(name, otherwise string) string {
+	s := e.text(name, otherwise)
+	if strings.ContainsAny(s, " ,") && s[0] != '"' {
+		return `"` + s + `"`
+	}
+	return s
 }
 
 func (e *TrailEncoder) text(name, otherwise string) string {

@@ -113,7 +113,8 @@ func forbidCaching(h http.Header) {
 // health check, which comes from no server, is sent as it is. Anything else is
 // a configuration that leaves tableau_auth out.
 func (t *Transport) unadmitted(req *http.Request) (*http.Response, error) {
-	if req.Context().Value(caddyhttp.ServerCtxKey) == nil {
+	ctx := req.Context() // the server itself is in a health check's context, too
+	if ctx.Value(http.LocalAddrContextKey) == nil && ctx.Value(caddyhttp.VarsCtxKey) == nil {
 		return t.HTTPTransport.RoundTrip(req)
 	}
 	if req.Body != nil {
@@ -134,6 +135,7 @@ func transportFailure(x *exchange, err error) *refusal {
 		scope   *tableauauth.ScopeError
 		ended   *tableauauth.EndedError
 		signIn  *tableauauth.SignInError
+		noSeat  *tableauauth.NoSeatError
 		another *tableauauth.OriginError
 	)
 	switch {
@@ -143,6 +145,8 @@ func transportFailure(x *exchange, err error) *refusal {
 		return refuseEnded.with("", err)
 	case errors.As(err, &signIn):
 		return signInFailure(signIn)
+	case errors.As(err, &noSeat):
+		return refuseNoSeat.with("", err)
 	case errors.As(err, &another), errors.Is(err, tableauauth.ErrNoBinding):
 		return refuseInternal.with("", err)
 	case errors.Is(err, tableauauth.ErrPoolClosed):

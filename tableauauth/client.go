@@ -231,7 +231,12 @@ func endsSession(status int, body []byte) bool {
 		return false
 	}
 	said, ok := tableauapi.DecodeError(body)
-	return ok && (said.Code == tableauapi.CodeInvalidToken || said.Code == tableauapi.CodeNotSignedIn)
+	return ok && endedCode(said.Code)
+}
+
+// endedCode reports whether Tableau says by code that a session has ended.
+func endedCode(code string) bool {
+	return code == tableauapi.CodeInvalidToken || code == tableauapi.CodeNotSignedIn
 }
 
 // withoutEcho returns said with everything that p presented taken out, in case

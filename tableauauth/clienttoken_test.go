@@ -99,11 +99,10 @@ func TestTokenHasTheShapeOfTableaus(t *testing.T) {
 	}
 }
 
-func TestTokenReadsNothingOfItsContent(t *testing.T) {
-	head, _, _ := strings.Cut(strings.TrimSuffix(seal(t, newSealer(t, sealKeyA), sealedExample()), sealSite), "|"+sealSite)
-	for part := range strings.SplitSeq(head, "|") {
+func TestTokenShowsNothingOfItsContent(t *testing.T) {
+	for _, part := range strings.Split(seal(t, newSealer(t, sealKeyA), sealedExample()), "|")[:2] {
 		raw, err := base64.RawURLEncoding.DecodeString(part)
-		if part != "" && (err != nil || bytes.Contains(raw, []byte("alice")) || bytes.Contains(raw, []byte("finance"))) {
+		if err != nil || bytes.Contains(raw, []byte("alice")) || bytes.Contains(raw, []byte("finance")) {
 			t.Errorf("a part of the token (decoded: %v) shows what it is about", err)
 		}
 	}
@@ -346,27 +345,20 @@ func TestAuthenticNonsenseIsNotOurs(t *testing.T) {
 	}
 }
 
+// Each process that fuzzes seals with the same key, so that only a token that
+// was sealed before any of them began is known to all: the golden one.
 func FuzzOpenClientToken(f *testing.F) {
 	s := newSealer(f, sealKeyB, sealKeyA)
-	sealed := map[string]bool{goldenToken: true}
-	for _, token := range []ClientToken{sealedExample(), {SiteID: sealSite}, {Identity: "bob", SiteID: otherSite, Expires: sealNow.Add(time.Hour)}} {
-		text := seal(f, s, token)
-		sealed[text] = true
-		f.Add(text)
-	}
+	f.Add(goldenToken)
 	f.Fuzz(func(t *testing.T, token string) {
 		got, err := s.Open(token, testOrigin, sealNow)
 		switch {
-		case errors.Is(err, ErrNotOurs):
-			if got != (ClientToken{}) || sealed[token] {
-				t.Errorf("%q is not ours: %+v", token, got)
+		case token == goldenToken:
+			if err != nil || got.Identity != "alice" {
+				t.Errorf("the token that was sealed does not open: %v", err)
 			}
-		case err == nil, errors.Is(err, ErrExpired):
-			if !sealed[token] {
-				t.Errorf("%q was not sealed, and opens as %+v (%v)", token, got, err)
-			}
-		default:
-			t.Errorf("%q: %v", token, err)
+		case !errors.Is(err, ErrNotOurs) || got != (ClientToken{}):
+			t.Errorf("%q was not sealed, and opens as %+v (%v)", token, got, err)
 		}
 	})
 }

@@ -4,6 +4,7 @@ package tableauauth
 // that can prove, afresh for each attempt, that a grant's user may sign in.
 
 import (
+	"context"
 	"crypto/sha256"
 	"time"
 
@@ -35,6 +36,33 @@ type Failover interface {
 	// Refused is called when Tableau has refused p, and reports whether a new
 	// proof is worth one more attempt now.
 	Refused(p Proof, refusal *SignInError) (again bool)
+}
+
+// An Account is a [Credential] that belongs to one Tableau user, and not to an
+// app. That user's rights are the only limit of its sessions: a [Grant]'s scopes
+// and claims mean nothing to it, and its user only if it impersonates. Grants
+// that differ in nothing else share a session.
+type Account interface {
+	Credential
+
+	// Owner is the name of the account's user, or "" where only Tableau knows it.
+	Owner() string
+
+	// Impersonates reports whether a session is the grant's user's. It takes
+	// the account of a server administrator on a Tableau Server (Tableau REST
+	// API, "Sign In", on impersonation).
+	Impersonates() bool
+}
+
+// A Guarded is a [Credential] that decides by itself when it may be presented,
+// such as a password: Tableau locks an account after a few that are wrong.
+type Guarded interface {
+	Credential
+
+	// Admit is called before p is presented. It may wait, until ctx ends, and
+	// may bring p up to date. Its error is why p is not presented. If there is
+	// none, done is called with the outcome, nil for a sign-in that succeeded.
+	Admit(ctx context.Context, p *Proof) (done func(*SignInError), err error)
 }
 
 // A Proof is what one sign-in attempt presents to Tableau.

@@ -19,6 +19,11 @@ import (
 type ConnectedAppSecret struct {
 	ID    string            // "Secret ID" on the app's page; the JWT's kid
 	Value tableauapi.Secret // "Secret Value"; its bytes as text are the HMAC key
+
+	// Current, if not nil, is asked before each sign-in for what ID and Value
+	// are now, so that a secret can be replaced while it is in use. When either
+	// comes back empty, the last good ones are used.
+	Current func() (id string, value tableauapi.Secret)
 }
 
 // DirectTrust is the credential of a Connected App with direct trust
@@ -27,7 +32,8 @@ type ConnectedAppSecret struct {
 // way round, so that secrets can be changed at Tableau without an outage.
 type DirectTrust struct {
 	clientID string
-	secrets  []ConnectedAppSecret
+	print    [sha256.Size]byte
+	secrets  []*liveSecret
 	current  atomic.Int32 // index of the secret that signs
 }
 
@@ -51,33 +57,38 @@ func NewDirectTrust(clientID string, secrets ...ConnectedAppSecret) (*DirectTrus
 	if len(secrets) == 2 && secrets[0].ID == secrets[1].ID {
 		return nil, fmt.Errorf("both secrets have the ID %q: remove one", secrets[0].ID)
 	}
-	return &DirectTrust{clientID: clientID, secrets: secrets}, nil
+	d := &DirectTrust{clientID: clientID}
+	parts := []string{clientID}
+	for _, s := range secrets {
+		d.secrets = append(d.secrets, newLiveSecret(s.ID, s.Value, s.Current))
+		parts = append(parts, s.ID, s.Value.Reveal())
+	}
+	d.print = digest(parts...)
+	return d, nil
 }
 
 // Kind returns "direct_trust".
 func (d *DirectTrust) Kind() string { return "direct_trust" }
 
-// Fingerprint digests the client ID and every secret's ID and value.
-func (d *DirectTrust) Fingerprint() [sha256.Size]byte {
-	parts := []string{d.clientID}
-	for _, s := range d.secrets {
-		parts = append(parts, s.ID, s.Value.Reveal())
-	}
-	return digest(parts...)
-}
+// Fingerprint digests the client ID and every secret's ID and value, as they
+// were at first: sessions outlive a secret that is replaced while it is in use.
+func (d *DirectTrust) Fingerprint() [sha256.Size]byte { return d.print }
+
+// CheckClaim implements [ClaimBearer].
+func (d *DirectTrust) CheckClaim(name string) error { return CheckClaimName(name) }
 
 // Proof signs a JWT for g.User with the secret in use. The client ID goes into
 // the header and into the claims: Tableau's samples and its help differ on
 // where it is read.
 func (d *DirectTrust) Proof(g Grant, now time.Time) (Proof, error) {
-	secret := d.secrets[d.current.Load()]
+	secret := d.secrets[d.current.Load()].get()
 	claims, jti := newClaims(g, now)
 	claims["iss"], claims["sub"], claims["aud"] = d.clientID, g.User, audienceTableau
 
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims)
-	token.Header["kid"] = secret.ID
+	token.Header["kid"] = secret.name
 	token.Header["iss"] = d.clientID
-	signed, err := token.SignedString([]byte(secret.Value.Reveal()))
+	signed, err := token.SignedString([]byte(secret.value.Reveal()))
 	if err != nil {
 		return Proof{}, fmt.Errorf("signing the JWT: %w", err)
 	}
@@ -85,25 +96,34 @@ func (d *DirectTrust) Proof(g Grant, now time.Time) (Proof, error) {
 		Credentials: tableauapi.Credentials{JWT: tableauapi.NewSecret(signed), Site: g.Site},
 		APIVersion:  apiVersionJWT,
 		JTI:         jti,
-		SecretID:    secret.ID,
+		SecretID:    secret.name,
 	}, nil
 }
 
 // Refused turns to the other secret if Tableau did not know the one that
 // signed p, and reports whether to try again. Several sign-ins may be refused
-// at once: only the first of them turns, the others find it done.
+// at once: only the first of them turns, the others find it done. A secret that
+// is no longer there was replaced since p was made: that alone is worth another
+// attempt.
 func (d *DirectTrust) Refused(p Proof, refusal *SignInError) bool {
-	if len(d.secrets) < 2 || !refusal.blamesSecret() {
+	if !refusal.blamesSecret() {
 		return false
 	}
 	for i, s := range d.secrets {
-		if s.ID == p.SecretID {
-			d.current.CompareAndSwap(int32(i), int32(1-i)) //nolint:gosec // i is 0 or 1
-			return true
+		if s.last.Load().name != p.SecretID {
+			continue
 		}
+		if len(d.secrets) < 2 {
+			return false
+		}
+		d.current.CompareAndSwap(int32(i), int32(1-i)) //nolint:gosec // i is 0 or 1
+		return true
 	}
-	return false
+	return true
 }
 
 // Interface guards
-var _ Failover = (*DirectTrust)(nil)
+var (
+	_ Failover    = (*DirectTrust)(nil)
+	_ ClaimBearer = (*DirectTrust)(nil)
+)

@@ -23,10 +23,12 @@
 //	pool, err := tableauauth.NewPool(tableauauth.Connection{Origin: origin, Credential: app}, tableauauth.PoolOptions{})
 //	...
 //	defer pool.Close(context.Background())
-//	session, _, err := pool.Get(ctx, tableauauth.Grant{Site: "finance", User: "alice@corp.example", Scopes: scopes})
+//	binding := &tableauauth.Binding{Pool: pool}
+//	_, err = binding.Acquire(ctx, tableauauth.Grant{Site: "finance", User: "alice@corp.example", Scopes: scopes})
 //	...
+//	defer binding.Release() // when the answer has been read
 //	client := http.Client{Transport: &tableauauth.Transport{}}
-//	req = req.WithContext(tableauauth.NewContext(ctx, &tableauauth.Binding{Pool: pool, Session: session}))
+//	req = req.WithContext(tableauauth.NewContext(ctx, binding))
 //	res, err := client.Do(req)
 //
 // # What is never printed

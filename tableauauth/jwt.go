@@ -51,6 +51,26 @@ func CheckClaimName(name string) error {
 	}
 }
 
+// A ClaimBearer is a [Credential] whose proofs are JWTs, which carry the
+// claims of a [Grant].
+type ClaimBearer interface {
+	Credential
+
+	// CheckClaim reports why name cannot be an extra claim of these JWTs, or
+	// nil.
+	CheckClaim(name string) error
+}
+
+// checkClaims holds the claims of a grant to what b allows.
+func checkClaims(b ClaimBearer, claims []Claim) error {
+	for _, c := range claims {
+		if err := b.CheckClaim(c.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // newClaims returns the claims for one sign-in as g.User, with a jti that was
 // never used before, and that jti. Scopes go into scp as a list, which must
 // not be empty (sub-code 10099). g.Claims come first, so that none of them can

@@ -47,10 +47,11 @@ type RecoverEvent struct {
 	Err      error // why there is no new session, or nil
 }
 
-// A FailoverEvent is a secret that Tableau did not accept.
+// A FailoverEvent is a secret, or a personal access token, that Tableau did not
+// accept.
 type FailoverEvent struct {
 	Kind     string // of the credential
-	SecretID string // of the secret that was refused
+	SecretID string // of the secret that was refused, or the token's name
 	Err      *SignInError
 }
 

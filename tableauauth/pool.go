@@ -48,6 +48,11 @@ type PoolOptions struct {
 	// Default: 1 hour.
 	IdleAfter time.Duration
 
+	// SeatWait is how long a request waits for a session to become free, where
+	// the credential is [Seated] and others use all it can have. Default: 30
+	// seconds.
+	SeatWait time.Duration
+
 	// Logger gets the full text of what goes wrong. If nil, nothing is logged.
 	Logger *slog.Logger
 
@@ -86,7 +91,8 @@ var ErrPoolClosed = errors.New("the session pool is closed")
 // A Pool holds the live sessions of one connection. Requests with the same
 // grant share a session; at most one sign-in runs for a grant at any time,
 // however many requests wait for it; no session is ever given to another
-// grant. It starts one goroutine, which ends with Close.
+// grant. (Of an [Account], grants that differ in what means nothing to it are
+// one.) It starts one goroutine, which ends with Close.
 type Pool struct {
 	conn    Connection
 	origin  *url.URL
@@ -96,6 +102,16 @@ type Pool struct {
 	clock   *clock
 	shards  [shards]shard
 	siteIDs sync.Map // content URL as configured -> LUID, as far as seen
+
+	account      Account    // the credential, if it is one
+	impersonates bool       // and whether it does
+	guard        Guarded    // the credential, if it is one
+	userIDs      knownUsers // name -> LUID
+	owners       knownUsers // LUID -> name
+
+	seating     *seating // nil if the credential is not Seated; what follows then goes unused
+	seats       []*seat
+	seatsClosed bool // guarded by the seating's lock
 
 	ctx     context.Context // sign-ins run on it, not on a request's
 	cancel  context.CancelFunc
@@ -149,6 +165,9 @@ func NewPool(c Connection, opts PoolOptions) (*Pool, error) {
 	if opts.IdleAfter <= 0 {
 		opts.IdleAfter = defaultIdleAfter
 	}
+	if opts.SeatWait <= 0 {
+		opts.SeatWait = defaultSeatWait
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -167,6 +186,11 @@ func NewPool(c Connection, opts PoolOptions) (*Pool, error) {
 		p.shards[i].refusals = make(map[Key]refusal)
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.guard, _ = c.Credential.(Guarded)
+	if p.account, _ = c.Credential.(Account); p.account != nil {
+		p.impersonates = p.account.Impersonates()
+	}
+	p.takeSeats()
 	p.sweeper.Go(p.sweepUntilClosed)
 	return p, nil
 }
@@ -192,7 +216,22 @@ func (p *Pool) Len() int {
 		n += len(sh.sessions)
 		sh.mu.RUnlock()
 	}
+	if p.seating != nil {
+		n += p.seating.count(p)
+	}
 	return n
+}
+
+// narrow returns what of g makes a session of the credential another one.
+func (p *Pool) narrow(g Grant) Grant {
+	if p.account == nil {
+		return g
+	}
+	narrow := Grant{Site: g.Site}
+	if p.impersonates {
+		narrow.User = g.User
+	}
+	return narrow
 }
 
 // SiteID returns the LUID of the site with this content URL, if a sign-in to
@@ -209,8 +248,20 @@ func (p *Pool) SiteID(contentURL string) (luid string, ok bool) {
 // tells whether the caller waited for a sign-in. The sign-in itself does not
 // end with ctx: others may wait for it too.
 //
-// The error is a *SignInError, ctx's error, or [ErrPoolClosed].
+// A session of a [Seated] credential may be ended for somebody else's sake as
+// soon as Get has returned: use [Binding.Acquire] to send a request with it.
+//
+// The error is a *SignInError, a *NoSeatError, ctx's error, or [ErrPoolClosed].
 func (p *Pool) Get(ctx context.Context, g Grant) (s *Session, signedIn bool, err error) {
+	if p.account != nil {
+		g = p.narrow(g)
+	}
+	if p.seating != nil {
+		if s, signedIn, err = p.sit(ctx, g, nil); err == nil {
+			p.seating.release(s)
+		}
+		return s, signedIn, err
+	}
 	key := g.key(p.print)
 	sh := p.shard(key)
 	now := time.Now()
@@ -237,6 +288,9 @@ func (p *Pool) Get(ctx context.Context, g Grant) (s *Session, signedIn bool, err
 // However many requests find the same session dead, one sign-in replaces it;
 // a request that comes later with the same dead session gets the new one.
 func (p *Pool) Replace(ctx context.Context, dead *Session) (*Session, error) {
+	if dead.lease != nil {
+		return (&Binding{Pool: p, Session: dead}).replaceSeated(ctx)
+	}
 	sh := p.shard(dead.key)
 	f, err := p.join(sh, dead.key, dead.grant, dead)
 	if err != nil {
@@ -248,6 +302,9 @@ func (p *Pool) Replace(ctx context.Context, dead *Session) (*Session, error) {
 
 // successor returns the session that has taken the place of dead, or nil.
 func (p *Pool) successor(dead *Session) *Session {
+	if dead.lease != nil {
+		return p.seating.successor(dead)
+	}
 	sh := p.shard(dead.key)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
@@ -306,7 +363,7 @@ func (p *Pool) launch(sh *shard, key Key, g Grant, barren int) *flight {
 
 // fly runs one sign-in to its end and publishes the outcome.
 func (p *Pool) fly(sh *shard, f *flight) {
-	s, err := p.signIn(f.key, f.grant)
+	s, err := p.signIn(f.key, f.grant, noSeat)
 
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -327,17 +384,25 @@ func (p *Pool) fly(sh *shard, f *flight) {
 	sh.sessions[f.key] = s
 }
 
-// remember notes a failed sign-in, unless it failed because we are closing.
+// remember notes a failed sign-in.
 func (p *Pool) remember(sh *shard, key Key, err error) {
+	if r, ok := p.refusalOf(err); ok {
+		sh.refusals[key] = r
+	}
+}
+
+// refusalOf returns what is to be remembered of a failed sign-in: nothing, if
+// it failed because we are closing.
+func (p *Pool) refusalOf(err error) (refusal, bool) {
 	var failure *SignInError
 	if !errors.As(err, &failure) || p.ctx.Err() != nil {
-		return
+		return refusal{}, false
 	}
 	keep := rememberPassing
 	if failure.Permanent() {
 		keep = rememberPermanent
 	}
-	sh.refusals[key] = refusal{err: failure, until: time.Now().Add(max(keep, failure.RetryAfter))}
+	return refusal{err: failure, until: time.Now().Add(max(keep, failure.RetryAfter))}, true
 }
 
 // wait waits for the flight or for ctx, whichever ends first.

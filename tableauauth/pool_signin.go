@@ -7,17 +7,21 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
+
+// noSeat is the seat of a sign-in whose credential has no seats.
+const noSeat = -1
 
 // parallelSignOuts bounds how many sign-outs run at once.
 const parallelSignOuts = 16
 
 // signIn makes one attempt, and another if its failure taught us something. A
 // credential that panics fails its own sign-in and nothing else.
-func (p *Pool) signIn(key Key, g Grant) (s *Session, err error) {
+func (p *Pool) signIn(key Key, g Grant, seat int) (s *Session, err error) {
 	defer func() {
 		if recover() != nil { // the value is not printed: it may hold a secret
 			s, err = nil, &SignInError{Reason: Unsigned, Err: fmt.Errorf("the credential %s panicked", p.conn.Credential.Kind())}
@@ -26,7 +30,7 @@ func (p *Pool) signIn(key Key, g Grant) (s *Session, err error) {
 	var corrected, failedOver bool // each is worth one more attempt
 	for {
 		before := p.clock.correction()
-		s, proof, failure := p.attempt(key, g)
+		s, proof, failure := p.attempt(key, g, seat)
 		switch {
 		case failure == nil:
 			return s, nil
@@ -34,10 +38,12 @@ func (p *Pool) signIn(key Key, g Grant) (s *Session, err error) {
 			return nil, ErrPoolClosed
 		case failure.Reason != Refused:
 			return nil, failure
-		case !corrected && p.clock.correction() != before:
+		case p.account == nil && !corrected && p.clock.correction() != before:
 			corrected = true
 		case !failedOver && p.failover(proof, failure):
 			failedOver = true
+		case proof.Credentials.ImpersonateUserID != "" && p.userIDs.drop(g.Site, g.User) && !failedOver:
+			failedOver = true // the LUID may have been another's: it is looked up again
 		default:
 			return nil, failure
 		}
@@ -50,46 +56,100 @@ func (p *Pool) failover(proof Proof, failure *SignInError) bool {
 	if !ok || !credential.Refused(proof, failure) {
 		return false
 	}
-	p.opts.Observer.failover(FailoverEvent{Kind: credential.Kind(), SecretID: proof.SecretID, Err: failure})
-	p.opts.Logger.Warn("Tableau refused one secret of the credential, trying the other",
-		"kind", credential.Kind(), "secret_id", proof.SecretID, "error", failure.Error())
+	p.reportFailover(proof.SecretID, failure)
 	return true
 }
 
+// reportFailover tells that Tableau has refused one of several.
+func (p *Pool) reportFailover(secretID string, failure *SignInError) {
+	kind := p.conn.Credential.Kind()
+	p.opts.Observer.failover(FailoverEvent{Kind: kind, SecretID: secretID, Err: failure})
+	p.opts.Logger.Warn("Tableau refused one secret of the credential, trying the other",
+		"kind", kind, "secret_id", secretID, "error", failure.Error())
+}
+
 // attempt makes a proof, presents it once and reports the outcome.
-func (p *Pool) attempt(key Key, g Grant) (*Session, Proof, *SignInError) {
+func (p *Pool) attempt(key Key, g Grant, seat int) (*Session, Proof, *SignInError) {
 	began := time.Now()
-	s, proof, failure := p.present(key, g)
+	s, proof, failure := p.present(key, g, seat)
 	p.opts.Observer.signIn(SignInEvent{
 		Grant: g, JTI: proof.JTI, SecretID: proof.SecretID,
 		Session: s, Err: failure, Took: time.Since(began),
 	})
 	if failure != nil {
-		p.opts.Logger.Error("sign-in failed", "user", g.User, "site", g.Site, "jti", proof.JTI, "error", failure.Error())
+		p.opts.Logger.Error("sign-in failed", "user", g.User, "site", g.Site, "jti", proof.JTI, "secret_id", proof.SecretID, "error", failure.Error())
 	}
 	return s, proof, failure
 }
 
-func (p *Pool) present(key Key, g Grant) (*Session, Proof, *SignInError) {
-	proof, err := p.conn.Credential.Proof(g, p.clock.now())
+func (p *Pool) present(key Key, g Grant, seat int) (*Session, Proof, *SignInError) {
+	proof, err := p.prove(g, seat)
 	if err != nil {
 		return nil, Proof{}, asSignInError(err, Unsigned)
 	}
-	answer, err := p.client.Load().signIn(p.ctx, proof)
-	if err != nil {
-		failure := asSignInError(err, Unreachable)
-		if failure.Reason == Refused && failure.Err == nil {
-			failure.Err = p.clock.fault()
+	if p.impersonates {
+		id, failure := p.userID(g, proof)
+		if failure != nil {
+			return nil, proof, failure
 		}
+		proof.Credentials.ImpersonateUserID = id
+	}
+	s, failure := p.redeem(key, g, &proof)
+	if failure != nil {
 		return nil, proof, failure
 	}
-	s, err := newSession(key, g, proof, answer, time.Now())
-	if err != nil {
-		return nil, proof, asSignInError(err, Misfit)
+	if p.account != nil && !p.impersonates {
+		s.actsAs = p.owner(s)
 	}
 	s.renewAt = s.signedIn + int64(p.renewAfter())
 	p.siteIDs.Store(g.Site, s.siteID)
 	return s, proof, nil
+}
+
+func (p *Pool) prove(g Grant, seat int) (Proof, error) {
+	if seat == noSeat {
+		return p.conn.Credential.Proof(g, p.clock.now())
+	}
+	return p.conn.Credential.(Seated).SeatProof(seat, g, p.clock.now())
+}
+
+var errImpersonation = errors.New("the account can sign in, but not for others: its user has to be a server administrator of a Tableau Server, " +
+	"which has to allow it for personal access tokens (tsm authentication pat-impersonation enable)")
+
+// redeem presents proof once and returns the session.
+func (p *Pool) redeem(key Key, g Grant, proof *Proof) (s *Session, failure *SignInError) {
+	if p.guard != nil {
+		done, err := p.guard.Admit(p.ctx, proof)
+		if err != nil {
+			return nil, asSignInError(err, Withheld)
+		}
+		defer func() { done(failure) }()
+	}
+	answer, err := p.client.Load().signIn(p.ctx, *proof)
+	if err != nil {
+		failure := asSignInError(err, Unreachable)
+		if failure.Reason == Refused && failure.Err == nil {
+			failure.Err = p.whyRefused(*proof)
+		}
+		return nil, failure
+	}
+	s, err = newSession(key, g, *proof, answer, time.Now())
+	if err != nil {
+		return nil, asSignInError(err, Misfit)
+	}
+	return s, nil
+}
+
+// whyRefused returns what is known on our side of a refusal, or nil.
+func (p *Pool) whyRefused(proof Proof) error {
+	switch {
+	case proof.Credentials.ImpersonateUserID != "":
+		return errImpersonation
+	case p.account != nil:
+		return nil // the clock is of no importance
+	default:
+		return p.clock.fault()
+	}
 }
 
 func asSignInError(err error, otherwise Reason) *SignInError {
@@ -121,6 +181,9 @@ func (p *Pool) sweepUntilClosed() {
 		select {
 		case now := <-ticker.C:
 			p.signOutAll(p.ctx, append(p.takeIdle(now), p.takeRetired(now)...))
+			if p.seating != nil {
+				p.seating.sweep(p, now)
+			}
 		case <-p.closing:
 			return
 		}
@@ -183,12 +246,30 @@ func (p *Pool) close(ctx context.Context) (ended, left int) {
 		p.shards[i].mu.Unlock()
 	}
 	close(p.closing)
+	if p.seating != nil {
+		p.seating.close(p)
+	}
 	p.land(ctx)
 
 	all := p.takeIdle(time.Now().Add(p.opts.IdleAfter + time.Hour))
 	all = append(all, p.takeRetired(time.Now().Add(2*retireAfter))...)
+	if p.seating != nil {
+		seated, free := p.seating.empty(p)
+		defer p.leaveSeats()
+		defer free()
+		all = append(all, seated...)
+	}
 	failed := p.signOutAll(ctx, all)
 	return len(all) - failed, failed
+}
+
+// seatName names a seat in logs.
+func (p *Pool) seatName(s *seat) string {
+	proof, err := p.prove(Grant{}, slices.Index(p.seats, s))
+	if err != nil {
+		return ""
+	}
+	return proof.SecretID
 }
 
 // land waits for the sign-ins and sign-outs under way: a sign-in cancelled

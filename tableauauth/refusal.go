@@ -39,6 +39,9 @@ const (
 	// Barren: Tableau accepts the sign-ins, but not one request with the
 	// sessions that come of them.
 	Barren
+	// Withheld: the credential was not presented, since Tableau has refused it
+	// before and counts refusals.
+	Withheld
 )
 
 var reasonNames = [...]string{
@@ -52,6 +55,7 @@ var reasonNames = [...]string{
 	Misfit:      "misfit",
 	Unsigned:    "unsigned",
 	Barren:      "barren",
+	Withheld:    "withheld",
 }
 
 // String returns the reason's name as logs and metrics have it.
@@ -120,7 +124,7 @@ func (e *SignInError) Explain() (meaning, fix string) {
 // changed something.
 func (e *SignInError) Permanent() bool {
 	switch e.Reason {
-	case Redirected, Misfit, Unsigned, Barren:
+	case Redirected, Misfit, Unsigned, Barren, Withheld:
 		return true
 	case Refused:
 		code, ok := e.subCode()
@@ -129,6 +133,12 @@ func (e *SignInError) Permanent() bool {
 	}
 	return false
 }
+
+// blamesAccount reports whether the account of another owner, or another of its
+// tokens, may be accepted where this one was refused. Tableau tells a token
+// that has ended, a site that the owner is no user of, and impersonation that
+// is not allowed apart neither from each other nor from anything else.
+func (e *SignInError) blamesAccount() bool { return e.Reason == Refused && e.Tableau != nil }
 
 // blamesSecret reports whether another secret of the same Connected App may be
 // accepted where this one was refused: Tableau did not know it, or did not

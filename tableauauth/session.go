@@ -30,6 +30,8 @@ type Session struct {
 	id         [8]byte
 	jti        string
 	apiVersion string // of the sign-in, which later calls about the session use too
+	actsAs     string // user name, or "" if it is not known
+	lease      *lease // of a session that has a seat, see Seated
 
 	signedIn int64        // Unix nanoseconds
 	renewAt  int64        // Unix nanoseconds; from then on a use starts a renewal
@@ -40,7 +42,7 @@ type Session struct {
 
 // newSession makes the session of answer, which must fit what was asked for.
 func newSession(key Key, g Grant, p Proof, answer tableauapi.SignInAnswer, now time.Time) (*Session, error) {
-	if err := fits(g, answer); err != nil {
+	if err := fits(g, p, answer); err != nil {
 		return nil, &SignInError{Reason: Misfit, Status: http.StatusOK, Err: err}
 	}
 	s := &Session{
@@ -52,6 +54,7 @@ func newSession(key Key, g Grant, p Proof, answer tableauapi.SignInAnswer, now t
 		contentURL: answer.ContentURL,
 		jti:        p.JTI,
 		apiVersion: p.APIVersion,
+		actsAs:     g.User,
 		signedIn:   now.UnixNano(),
 	}
 	_, _ = rand.Read(s.id[:]) // never fails, see crypto/rand
@@ -60,9 +63,12 @@ func newSession(key Key, g Grant, p Proof, answer tableauapi.SignInAnswer, now t
 	return s, nil
 }
 
-// fits reports why answer is not a session for g, or nil. A mixed-up or
-// malicious answer must not become somebody's session.
-func fits(g Grant, answer tableauapi.SignInAnswer) error {
+// fits reports why answer is not the session for g that p asked for, or nil. A
+// mixed-up or malicious answer must not become somebody's session.
+func fits(g Grant, p Proof, answer tableauapi.SignInAnswer) error {
+	if id := p.Credentials.ImpersonateUserID; id != "" && !strings.EqualFold(answer.UserID, id) {
+		return errors.New("asked for a session of one user, Tableau answered with another's")
+	}
 	if !strings.EqualFold(answer.ContentURL, g.Site) {
 		return fmt.Errorf("asked for the site %q, Tableau answered with %q", g.Site, answer.ContentURL)
 	}
@@ -87,6 +93,11 @@ func (s *Session) SiteID() string { return s.siteID }
 // UserID returns the LUID of the session's user.
 func (s *Session) UserID() string { return s.userID }
 
+// ActsAs returns the name of the user whose rights the session has: the grant's
+// user or, where an [Account] signs in as itself, that account's. It is "" if
+// Tableau did not say.
+func (s *Session) ActsAs() string { return s.actsAs }
+
 // ContentURL returns the site's content URL as Tableau spells it.
 func (s *Session) ContentURL() string { return s.contentURL }
 
@@ -99,8 +110,9 @@ func (s *Session) SignedInAt() time.Time { return time.Unix(0, s.signedIn) }
 // used notes a use at now.
 func (s *Session) used(now int64) { s.lastUsed.Store(now) }
 
-// accepted notes that Tableau has just answered a request with this token.
-func (s *Session) accepted(now time.Time) { s.lastGood.Store(now.UnixNano()) }
+// accepted notes that Tableau has just answered a request with this token. It is
+// later than the sign-in, even if the clock says otherwise.
+func (s *Session) accepted(now time.Time) { s.lastGood.Store(max(now.UnixNano(), s.signedIn+1)) }
 
 // barrenLine returns how many sessions in a row, up to and including s, Tableau
 // has never accepted after the sign-in.
@@ -118,7 +130,7 @@ func (s *Session) quietFor(now time.Time) time.Duration {
 
 // String describes the session without its token.
 func (s *Session) String() string {
-	return fmt.Sprintf("session %s of %q on site %q", s.ID(), s.grant.User, s.grant.Site)
+	return fmt.Sprintf("session %s of %q on site %q", s.ID(), s.actsAs, s.grant.Site)
 }
 
 // Format keeps %#v and the like from walking into the fields.
@@ -128,7 +140,7 @@ func (s *Session) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.Strin
 func (s *Session) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("id", s.ID()),
-		slog.String("user", s.grant.User),
+		slog.String("user", s.actsAs),
 		slog.String("site", s.grant.Site),
 	)
 }

@@ -68,10 +68,11 @@ func TestSigningOutTwiceCountsOnce(t *testing.T) {
 
 func TestSignedOutIsBoundedAndReportsWhatItForgets(t *testing.T) {
 	var s SignedOut
-	first, last := tokenEnding(0, 2*time.Hour), tokenEnding(1, 20*time.Hour)
-	s.Add(first, sealNow)
-	s.Add(last, sealNow)
-	for id := uint64(2); id < MaxSignedOut; id++ {
+	first, next, last := tokenEnding(0, 2*time.Hour), tokenEnding(1, 3*time.Hour), tokenEnding(2, 20*time.Hour)
+	for _, token := range []ClientToken{first, next, last} {
+		s.Add(token, sealNow)
+	}
+	for id := uint64(3); id < MaxSignedOut; id++ {
 		if s.Add(tokenEnding(id, 10*time.Hour), sealNow) {
 			t.Fatalf("it forgets with %d tokens", id)
 		}
@@ -84,13 +85,18 @@ func TestSignedOutIsBoundedAndReportsWhatItForgets(t *testing.T) {
 	if !s.Add(over, sealNow) {
 		t.Error("it does not report what it forgets")
 	}
-	if s.Has(first) || !s.Has(over) || !s.Has(last) || s.size != MaxSignedOut {
-		t.Errorf("it should forget what ends first and nothing else: first %t, newest %t, last %t, size %d", s.Has(first), s.Has(over), s.Has(last), s.size)
+	if s.Has(first) || !s.Has(next) || !s.Has(over) || !s.Has(last) || s.size != MaxSignedOut {
+		t.Errorf("it should forget what ends first and nothing else: first %t, next %t, newest %t, last %t, size %d", s.Has(first), s.Has(next), s.Has(over), s.Has(last), s.size)
 	}
 
-	// Again full: the hour that ends first is now the crowded one.
-	if !s.Add(tokenEnding(MaxSignedOut+1, 15*time.Hour), sealNow) || s.size != 2 || !s.Has(last) {
-		t.Errorf("size %d, last %t", s.size, s.Has(last))
+	// Again full, and once more: the hour that ends first is then the crowded one.
+	for id := range uint64(2) {
+		if !s.Add(tokenEnding(MaxSignedOut+1+id, 15*time.Hour), sealNow) {
+			t.Error("it does not report what it forgets")
+		}
+	}
+	if s.size != 3 || s.Has(next) || s.Has(over) || !s.Has(last) {
+		t.Errorf("size %d, next %t, crowded %t, last %t", s.size, s.Has(next), s.Has(over), s.Has(last))
 	}
 }
 

@@ -35,6 +35,8 @@ type Binding struct {
 	// Replaced is set when Tableau had ended the session and the request went
 	// on with another.
 	Replaced bool
+
+	held bool // Session was lent by Acquire
 }
 
 type bindingKey struct{}
@@ -94,7 +96,7 @@ func (e *EndedError) Error() string {
 //
 // Besides the errors of Base, RoundTrip returns [ErrNoBinding], *[OriginError],
 // *[ScopeError], *[EndedError] and, if no new session could be had,
-// *[SignInError].
+// *[SignInError] or *[NoSeatError].
 type Transport struct {
 	// Base sends the request. If nil, http.DefaultTransport is used.
 	Base http.RoundTripper
@@ -156,7 +158,9 @@ func (t *Transport) recover(req *http.Request, b *Binding, body *keptBody, res *
 			b.Session.accepted(time.Now())
 			return nil, &ScopeError{Session: b.Session, Tableau: said}
 		case state == alive,
-			state == unknown && time.Since(b.Session.SignedInAt()) < youngSession:
+			// A session that may live is not ended on a guess, and on a seat
+			// the next sign-in would end it for everybody.
+			state == unknown && (b.Session.lease != nil || time.Since(b.Session.SignedInAt()) < youngSession):
 			return res, nil
 		}
 	}
@@ -188,13 +192,20 @@ func (t *Transport) recover(req *http.Request, b *Binding, body *keptBody, res *
 // replace puts a new session in the place of the dead one.
 func (b *Binding) replace(ctx context.Context, replay bool) error {
 	dead := b.Session
-	fresh, err := b.Pool.Replace(ctx, dead)
+	fresh, err := b.successor(ctx)
 	b.Pool.opts.Observer.recovered(RecoverEvent{Dead: dead, Replayed: replay && err == nil, Err: err})
 	if err != nil {
 		return err
 	}
 	b.Session, b.Replaced = fresh, true
 	return nil
+}
+
+func (b *Binding) successor(ctx context.Context) (*Session, error) {
+	if b.Session.lease != nil {
+		return b.replaceSeated(ctx)
+	}
+	return b.Pool.Replace(ctx, b.Session)
 }
 
 // send sends a copy of req as b says, and clears what comes back of
