@@ -77,7 +77,7 @@ func TestOptionsAreListed(t *testing.T) {
 	}
 
 	var documented []string
-	for _, table := range strings.Split(readFile(t, "docs/configuration.md"), "\n\n") {
+	for table := range strings.SplitSeq(readFile(t, "docs/configuration.md"), "\n\n") {
 		if !strings.HasPrefix(table, "| Option |") {
 			continue
 		}

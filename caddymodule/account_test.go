@@ -85,8 +85,10 @@ func TestAccountJourney(t *testing.T) {
 func (r *rig) journey(t *testing.T, user, as string) {
 	t.Helper()
 	logged.reset()
-	a := r.do(t, call{user: user, method: "POST", path: api + "/auth/signin",
-		body: `<tsRequest><credentials name="any" password="thing"><site contentUrl="finance"/></credentials></tsRequest>`})
+	a := r.do(t, call{
+		user: user, method: "POST", path: api + "/auth/signin",
+		body: `<tsRequest><credentials name="any" password="thing"><site contentUrl="finance"/></credentials></tsRequest>`,
+	})
 	answer, err := tableauapi.DecodeSignInAnswer([]byte(a.body))
 	if err != nil || a.status != http.StatusOK {
 		t.Fatalf("sign-in: %d, %v, %s", a.status, err, a.body)

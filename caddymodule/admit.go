@@ -57,8 +57,7 @@ func admitHeaders(r *http.Request, x *exchange) *refusal {
 }
 
 func pathReason(err error) string {
-	var ambiguity *tableauapi.PathError
-	if errors.As(err, &ambiguity) {
+	if ambiguity, ok := errors.AsType[*tableauapi.PathError](err); ok {
 		return ambiguity.Reason
 	}
 	return "it is malformed"

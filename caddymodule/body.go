@@ -48,7 +48,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
 	n, err := b.ReadCloser.Read(p)
-	if b.read.Add(int64(n)) == b.length || err == io.EOF { //nolint:errorlint // io.Reader returns io.EOF itself
+	if b.read.Add(int64(n)) == b.length || err == io.EOF {
 		b.ended.Store(true)
 	}
 	return n, err

@@ -13,9 +13,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"go.uber.org/zap"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"go.uber.org/zap"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauapi"
 	"github.com/caddy-tableau/caddy-tableau/tableauauth"
@@ -131,7 +132,7 @@ func fillIn(template tableauauth.Claim, repl *caddy.Replacer) (tableauauth.Claim
 	return claim, nil
 }
 
-// removeHeaders keeps the headers that claims are taken from from Tableau.
+// removeHeaders keeps from Tableau the headers that claims are taken from.
 func (c *claims) removeHeaders(r *http.Request) {
 	if c == nil {
 		return

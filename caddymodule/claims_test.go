@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauauth"
 	"github.com/caddy-tableau/caddy-tableau/tableauauth/tableautest"
@@ -59,8 +60,10 @@ func TestClaims(t *testing.T) {
 	if got := r.claimed(t, "alice"); !maps.EqualFunc(got, want, func(a, b any) bool { return fmt.Sprintf("%T%v", a, a) == fmt.Sprintf("%T%v", b, b) }) {
 		t.Errorf("claims %v, want %v", got, want)
 	}
-	signIn := call{user: "bob", method: http.MethodPost, path: api + "/auth/signin?region=evil", header: headers("Region", "evil"),
-		body: `{"credentials":{"name":"x","password":"y","region":"evil","claims":{"region":"evil"},"site":{"contentUrl":""}}}`}
+	signIn := call{
+		user: "bob", method: http.MethodPost, path: api + "/auth/signin?region=evil", header: headers("Region", "evil"),
+		body: `{"credentials":{"name":"x","password":"y","region":"evil","claims":{"region":"evil"},"site":{"contentUrl":""}}}`,
+	}
 	if a := r.do(t, signIn); a.status != http.StatusOK {
 		t.Fatalf("status %d: %s", a.status, a.body)
 	}

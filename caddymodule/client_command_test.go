@@ -12,9 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"golang.org/x/crypto/bcrypt"
 	"pgregory.net/rapid"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauauth"
 	"github.com/caddy-tableau/caddy-tableau/tableauauth/tableautest"

@@ -12,9 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauapi"
 	"github.com/caddy-tableau/caddy-tableau/tableauauth/tableautest"
@@ -284,9 +285,9 @@ func TestGuessesAtSignInAreSlowedByNameAndAddress(t *testing.T) {
 		expectStatus(t, "a guess at no name", try("nobody", "wrong", "192.0.2.3"), 401, "client_unknown")
 	}
 	for _, test := range []struct {
-		name                   string
-		client, secret, adress string
-		status                 int
+		name                    string
+		client, secret, address string
+		status                  int
 	}{
 		{"the name", "alice", "wrong", "192.0.2.9", 429},
 		{"the name that does not exist", "nobody", "wrong", "192.0.2.9", 429},
@@ -297,7 +298,7 @@ func TestGuessesAtSignInAreSlowedByNameAndAddress(t *testing.T) {
 		{"a right secret that was known", "alice", etlSecret, "192.0.2.1", 200},
 		{"a right secret that was known, from the address that guesses", "alice", etlSecret, "192.0.2.2", 200},
 	} {
-		a := try(test.client, test.secret, test.adress)
+		a := try(test.client, test.secret, test.address)
 		switch {
 		case a.status != test.status:
 			t.Errorf("%s: status %d, want %d", test.name, a.status, test.status)

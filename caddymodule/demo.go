@@ -14,9 +14,10 @@ import (
 	"strings"
 	"text/template"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"golang.org/x/crypto/bcrypt"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauauth/tableautest"
 )
@@ -26,7 +27,7 @@ const (
 	demoPassword = "demo"
 	// demoSecret is the environment variable by which the made-up secret
 	// reaches the configuration.
-	demoSecret = "CADDY_TABLEAU_DEMO_SECRET"
+	demoSecret = "CADDY_TABLEAU_DEMO_SECRET" //nolint:gosec // a name, not a value
 )
 
 // demoConfig is the configuration that the demonstration runs on.

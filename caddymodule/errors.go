@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -34,51 +35,93 @@ type refusal struct {
 
 // The refusals, by code. A copy with a detail of its own is made by with.
 var (
-	refuseNoIdentity = refusal{status: 401, code: "identity_missing", tableau: tableauapi.CodeNotSignedIn, summary: "Not authenticated",
-		detail: "This proxy does not know who you are. Authenticate to it as its operator has set up (HTTP basic authentication, a client certificate, single sign-on); no Tableau credential is needed."}
-	refuseBadIdentity = refusal{status: 400, code: "identity_invalid", tableau: tableauapi.CodeBadRequest, summary: "Bad Request",
-		detail: "Your identity cannot be used as a Tableau user name."}
-	refuseUnmapped = refusal{status: 403, code: "identity_not_mapped", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
-		detail: "You are known to this proxy, but no Tableau user is assigned to you. Ask its operator to add you to the user map."}
-	refuseForbiddenUser = refusal{status: 403, code: "user_forbidden", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
-		detail: "The Tableau user assigned to you may not be used through this proxy."}
-	refuseClaim = refusal{status: 403, code: "claim_missing", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
-		detail: "What this proxy has to tell Tableau about you is not known. Its operator finds in the log what is missing."}
-	refuseMethod = refusal{status: 405, code: "method_not_allowed", tableau: tableauapi.CodeMethodNotAllowed, summary: "Method Not Allowed",
-		detail: "The API knows GET, HEAD, POST, PUT, PATCH and DELETE."}
+	refuseNoIdentity = refusal{
+		status: 401, code: "identity_missing", tableau: tableauapi.CodeNotSignedIn, summary: "Not authenticated",
+		detail: "This proxy does not know who you are. Authenticate to it as its operator has set up (HTTP basic authentication, a client certificate, single sign-on); no Tableau credential is needed.",
+	}
+	refuseBadIdentity = refusal{
+		status: 400, code: "identity_invalid", tableau: tableauapi.CodeBadRequest, summary: "Bad Request",
+		detail: "Your identity cannot be used as a Tableau user name.",
+	}
+	refuseUnmapped = refusal{
+		status: 403, code: "identity_not_mapped", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
+		detail: "You are known to this proxy, but no Tableau user is assigned to you. Ask its operator to add you to the user map.",
+	}
+	refuseForbiddenUser = refusal{
+		status: 403, code: "user_forbidden", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
+		detail: "The Tableau user assigned to you may not be used through this proxy.",
+	}
+	refuseClaim = refusal{
+		status: 403, code: "claim_missing", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
+		detail: "What this proxy has to tell Tableau about you is not known. Its operator finds in the log what is missing.",
+	}
+	refuseMethod = refusal{
+		status: 405, code: "method_not_allowed", tableau: tableauapi.CodeMethodNotAllowed, summary: "Method Not Allowed",
+		detail: "The API knows GET, HEAD, POST, PUT, PATCH and DELETE.",
+	}
 	refuseAmbiguous = refusal{status: 400, code: "request_ambiguous", tableau: tableauapi.CodeBadRequest, summary: "Bad Request"}
-	refuseNotAPI    = refusal{status: 404, code: "not_an_api_path", tableau: tableauapi.CodePathNotFound, summary: "Resource Not Found",
-		detail: "This proxy serves Tableau's API, under /api/. Tableau's web pages are not served here."}
-	refuseAuthCall = refusal{status: 403, code: "auth_call_refused", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
-		detail: "Sessions are kept by this proxy. Of the calls under /auth/ it answers signin, signout and switchSite, and passes none on."}
+	refuseNotAPI    = refusal{
+		status: 404, code: "not_an_api_path", tableau: tableauapi.CodePathNotFound, summary: "Resource Not Found",
+		detail: "This proxy serves Tableau's API, under /api/. Tableau's web pages are not served here.",
+	}
+	refuseAuthCall = refusal{
+		status: 403, code: "auth_call_refused", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
+		detail: "Sessions are kept by this proxy. Of the calls under /auth/ it answers signin, signout and switchSite, and passes none on.",
+	}
 	refuseMalformed = refusal{status: 400, code: "sign_in_malformed", tableau: tableauapi.CodeBadRequest, summary: "Bad Request"}
-	refuseToken     = refusal{status: 401, code: "token_invalid", tableau: tableauapi.CodeInvalidToken, summary: "Unauthorized Access",
-		detail: "The token in X-Tableau-Auth was not issued by this proxy to you, or it has ended. Sign in again, or leave the header out."}
-	refuseClient = refusal{status: 401, code: "client_unknown", tableau: tableauapi.CodeSignInFailed, summary: "Signin Error",
-		detail: "The name or the secret is wrong. It is the one that the operator of this proxy has given to this tool, not one of Tableau's."}
-	refuseThrottled = refusal{status: 429, code: "client_throttled", tableau: tableauapi.CodeTooManyRequests, summary: "Too Many Requests",
-		detail: "There were too many wrong secrets. Try again later."}
-	refuseSameSite = refusal{status: 403, code: "site_unchanged", tableau: tableauapi.CodeAlreadyOnSite, summary: "Forbidden",
-		detail: "The token is for this site already."}
-	refuseSite = refusal{status: 403, code: "site_not_allowed", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
-		detail: "The site of this request is not among those of this proxy. Use /sites/-/ for its default site, or the content URL of one of its sites."}
+	refuseToken     = refusal{
+		status: 401, code: "token_invalid", tableau: tableauapi.CodeInvalidToken, summary: "Unauthorized Access",
+		detail: "The token in X-Tableau-Auth was not issued by this proxy to you, or it has ended. Sign in again, or leave the header out.",
+	}
+	refuseClient = refusal{
+		status: 401, code: "client_unknown", tableau: tableauapi.CodeSignInFailed, summary: "Signin Error",
+		detail: "The name or the secret is wrong. It is the one that the operator of this proxy has given to this tool, not one of Tableau's.",
+	}
+	refuseThrottled = refusal{
+		status: 429, code: "client_throttled", tableau: tableauapi.CodeTooManyRequests, summary: "Too Many Requests",
+		detail: "There were too many wrong secrets. Try again later.",
+	}
+	refuseSameSite = refusal{
+		status: 403, code: "site_unchanged", tableau: tableauapi.CodeAlreadyOnSite, summary: "Forbidden",
+		detail: "The token is for this site already.",
+	}
+	refuseSite = refusal{
+		status: 403, code: "site_not_allowed", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
+		detail: "The site of this request is not among those of this proxy. Use /sites/-/ for its default site, or the content URL of one of its sites.",
+	}
 	refuseScope = refusal{status: 403, code: "scope_missing", tableau: tableauapi.CodeForbidden, summary: "Forbidden"}
-	refuseEnded = refusal{status: 401, code: "session_ended", tableau: tableauapi.CodeInvalidToken, summary: "Unauthorized Access",
-		detail: "Tableau ended the session while the request was under way, and the request's body was too large to be sent again by the proxy. There is a new session: send the request again."}
-	refuseSignIn = refusal{status: 502, code: "sign_in_refused", tableau: tableauapi.CodeBadGateway, summary: "Bad Gateway",
-		detail: "Tableau refused the sign-in that this proxy made for you."}
-	refuseSignInBusy = refusal{status: 503, code: "sign_in_throttled", tableau: tableauapi.CodeServiceUnavailable, summary: "Service Unavailable",
-		detail: "Tableau is limiting sign-ins. Try again later.", retryAfter: 5 * time.Second}
-	refuseNoSeat = refusal{status: 503, code: "no_free_token", tableau: tableauapi.CodeServiceUnavailable, summary: "Service Unavailable",
-		detail: "This proxy can have only so many sessions at Tableau at a time, and requests of others were using all of them. Try again later.", retryAfter: 5 * time.Second}
-	refuseUnreachable = refusal{status: 502, code: "tableau_unreachable", tableau: tableauapi.CodeBadGateway, summary: "Bad Gateway",
-		detail: "Tableau could not be reached, or gave no usable answer. Try again later; if it lasts, tell the operator of this proxy."}
-	refuseTimeout = refusal{status: 504, code: "tableau_timeout", tableau: tableauapi.CodeGatewayTimeout, summary: "Gateway Timeout",
-		detail: "Tableau did not answer in time. Try again later."}
-	refuseShutdown = refusal{status: 503, code: "shutting_down", tableau: tableauapi.CodeServiceUnavailable, summary: "Service Unavailable",
-		detail: "This proxy is shutting down or loading a new configuration. Try again.", retryAfter: time.Second}
-	refuseInternal = refusal{status: 502, code: "misdirected", tableau: tableauapi.CodeBadGateway, summary: "Bad Gateway",
-		detail: "This proxy's configuration does not fit together, so nothing was sent. Tell its operator, who will find the reason in the log."}
+	refuseEnded = refusal{
+		status: 401, code: "session_ended", tableau: tableauapi.CodeInvalidToken, summary: "Unauthorized Access",
+		detail: "Tableau ended the session while the request was under way, and the request's body was too large to be sent again by the proxy. There is a new session: send the request again.",
+	}
+	refuseSignIn = refusal{
+		status: 502, code: "sign_in_refused", tableau: tableauapi.CodeBadGateway, summary: "Bad Gateway",
+		detail: "Tableau refused the sign-in that this proxy made for you.",
+	}
+	refuseSignInBusy = refusal{
+		status: 503, code: "sign_in_throttled", tableau: tableauapi.CodeServiceUnavailable, summary: "Service Unavailable",
+		detail: "Tableau is limiting sign-ins. Try again later.", retryAfter: 5 * time.Second,
+	}
+	refuseNoSeat = refusal{
+		status: 503, code: "no_free_token", tableau: tableauapi.CodeServiceUnavailable, summary: "Service Unavailable",
+		detail: "This proxy can have only so many sessions at Tableau at a time, and requests of others were using all of them. Try again later.", retryAfter: 5 * time.Second,
+	}
+	refuseUnreachable = refusal{
+		status: 502, code: "tableau_unreachable", tableau: tableauapi.CodeBadGateway, summary: "Bad Gateway",
+		detail: "Tableau could not be reached, or gave no usable answer. Try again later; if it lasts, tell the operator of this proxy.",
+	}
+	refuseTimeout = refusal{
+		status: 504, code: "tableau_timeout", tableau: tableauapi.CodeGatewayTimeout, summary: "Gateway Timeout",
+		detail: "Tableau did not answer in time. Try again later.",
+	}
+	refuseShutdown = refusal{
+		status: 503, code: "shutting_down", tableau: tableauapi.CodeServiceUnavailable, summary: "Service Unavailable",
+		detail: "This proxy is shutting down or loading a new configuration. Try again.", retryAfter: time.Second,
+	}
+	refuseInternal = refusal{
+		status: 502, code: "misdirected", tableau: tableauapi.CodeBadGateway, summary: "Bad Gateway",
+		detail: "This proxy's configuration does not fit together, so nothing was sent. Tell its operator, who will find the reason in the log.",
+	}
 	clientGone = refusal{status: 499, code: "client_gone", tableau: "499000", summary: "Client Closed Request"}
 )
 
@@ -103,11 +146,9 @@ func (f refusal) with(detail string, cause error) *refusal {
 // write answers r.
 func (f *refusal) write(w http.ResponseWriter, r *http.Request) {
 	header, body := f.answer(r)
-	for name, values := range header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), header)
 	w.WriteHeader(f.status)
-	_, _ = w.Write(body)
+	_, _ = w.Write(body) //nolint:gosec // XML or JSON by its Content-Type, and escaped
 }
 
 // response is the answer as a transport's.

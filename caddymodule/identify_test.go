@@ -5,6 +5,7 @@ package caddymodule
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,10 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 	"pgregory.net/rapid"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauauth"
 )
@@ -145,9 +147,7 @@ func TestIdentify(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodGet, workbooks, nil)
 			r.TLS = new(tls.ConnectionState) // without a certificate of the client's
-			for name, values := range test.header {
-				r.Header[name] = values
-			}
+			maps.Copy(r.Header, test.header)
 			user, _, code := resolved(mustIdentities(t, &test.handler), r, test.id)
 			if user != test.user || code != test.code {
 				t.Errorf("user %q, code %q, want %q, %q", user, code, test.user, test.code)

@@ -227,7 +227,7 @@ func TestProvisionOfTheHalves(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			err := error(nil)
+			var err error
 			if test.config == "" {
 				err = caddy.Validate(&caddy.Config{
 					Admin:   &caddy.AdminConfig{Disabled: true},

@@ -7,9 +7,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauauth"
 )
@@ -121,7 +122,7 @@ func poolObserver(c tableauauth.Connection) tableauauth.Observer {
 		Recover: func(e tableauauth.RecoverEvent) {
 			metricReplaced.WithLabelValues(recovery(e)).Inc()
 			emit("tableau_session_replaced", func() map[string]any {
-				return map[string]any{"origin": c.Origin, "user": e.Dead.Grant().User, "site": e.Dead.Grant().Site, "result": recovery(e)}
+				return map[string]any{"origin": c.Origin, "user": e.Dead.ActsAs(), "site": e.Dead.Grant().Site, "result": recovery(e)}
 			})
 		},
 		Failover: func(e tableauauth.FailoverEvent) {

@@ -4,13 +4,15 @@ package caddymodule
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
 // TrailEncoder writes the records of the logger `tableau.audit` as one line for
@@ -48,9 +50,7 @@ func (*TrailEncoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Clone implements zapcore.Encoder.
 func (e *TrailEncoder) Clone() zapcore.Encoder {
 	clone := zapcore.NewMapObjectEncoder()
-	for name, value := range e.Fields {
-		clone.Fields[name] = value
-	}
+	maps.Copy(clone.Fields, e.Fields)
 	return &TrailEncoder{clone}
 }
 

@@ -19,7 +19,8 @@ import (
 func encoded(t interface {
 	Helper()
 	Fatal(args ...any)
-}, encoder zapcore.Encoder, message string, fields ...zap.Field) string {
+}, encoder zapcore.Encoder, message string, fields ...zap.Field,
+) string {
 	t.Helper()
 	at := time.Date(2026, time.November, 23, 12, 34, 56, 0, time.UTC)
 	line, err := encoder.EncodeEntry(zapcore.Entry{Message: message, Time: at}, fields)
@@ -50,7 +51,8 @@ func TestTrail(t *testing.T) {
 		{"request", all(), "12:34:56  alice as alice.liddell, site finance  GET /sites/{site}/workbooks  200  session reused\n"},
 		{"Default site", all(zap.String("site", "")), "12:34:56  alice as alice.liddell, site Default  GET /sites/{site}/workbooks  200  session reused\n"},
 		{
-			"refused", []zap.Field{
+			"refused",
+			[]zap.Field{
 				zap.String("identity", "mallory"), zap.String("user", ""), zap.String("method", "GET"), zap.String("route", "/sites"),
 				zap.Int("status", 403), zap.String("how", "no session"), zap.String("error", "identity_not_mapped"),
 			},

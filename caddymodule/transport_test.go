@@ -60,7 +60,7 @@ func TestRawRequests(t *testing.T) {
 				}
 				return
 			}
-			if len(sent) != 1 || sent[0].AuthTokens != 1 || sent[0].User != "alice" || sent[0].Method != "GET" {
+			if len(sent) != 1 || sent[0].AuthTokens != 1 || sent[0].User != "alice" || sent[0].Method != http.MethodGet {
 				t.Fatalf("Tableau saw %+v", sent)
 			}
 			for _, name := range foreign {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"slices"
 	"testing"
 	"time"
 )
@@ -25,12 +26,7 @@ func (r *rig) records() []map[string]any {
 func (r *rig) waitForRecord(is func(map[string]any) bool) {
 	r.t.Helper()
 	eventually(r.t, "the record in the audit log", func() bool {
-		for _, record := range r.records() {
-			if is(record) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(r.records(), is)
 	})
 }
 

@@ -54,16 +54,16 @@ func (c *Client) signIn(ctx context.Context, p Proof) (tableauapi.SignInAnswer, 
 	defer cancel()
 
 	path := "/api/" + p.APIVersion + "/auth/signin"
-	res, body, err := c.call(ctx, http.MethodPost, path, tableauapi.Secret{}, p.Credentials.Encode(tableauapi.XML))
+	res, err := c.call(ctx, http.MethodPost, path, tableauapi.Secret{}, p.Credentials.Encode(tableauapi.XML))
 	if err != nil {
 		return tableauapi.SignInAnswer{}, networkError(ctx, err)
 	}
-	if res.StatusCode != http.StatusOK {
-		return tableauapi.SignInAnswer{}, refusedBy(res, body, p)
+	if res.status != http.StatusOK {
+		return tableauapi.SignInAnswer{}, refusedBy(res, p)
 	}
-	answer, err := tableauapi.DecodeSignInAnswer(body)
+	answer, err := tableauapi.DecodeSignInAnswer(res.body)
 	if err != nil {
-		return tableauapi.SignInAnswer{}, &SignInError{Reason: Nonsense, Status: res.StatusCode, Err: err}
+		return tableauapi.SignInAnswer{}, &SignInError{Reason: Nonsense, Status: res.status, Err: err}
 	}
 	return answer, nil
 }
@@ -74,14 +74,14 @@ func (c *Client) signOut(ctx context.Context, s *Session) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
 
-	res, body, err := c.call(ctx, http.MethodPost, "/api/"+s.apiVersion+"/auth/signout", s.token, nil)
+	res, err := c.call(ctx, http.MethodPost, "/api/"+s.apiVersion+"/auth/signout", s.token, nil)
 	if err != nil {
 		return fmt.Errorf("sign-out at Tableau: %w", err)
 	}
-	if res.StatusCode/100 == 2 || endsSession(res.StatusCode, body) {
+	if res.status/100 == 2 || res.endsSession() {
 		return nil
 	}
-	return fmt.Errorf("sign-out at Tableau: HTTP %d", res.StatusCode)
+	return fmt.Errorf("sign-out at Tableau: HTTP %d", res.status)
 }
 
 // liveness is the outcome of a probe.
@@ -101,24 +101,31 @@ func (c *Client) probe(ctx context.Context, s *Session) liveness {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
 
-	res, body, err := c.call(ctx, http.MethodGet, "/api/"+s.apiVersion+"/sessions/current", s.token, nil)
+	res, err := c.call(ctx, http.MethodGet, "/api/"+s.apiVersion+"/sessions/current", s.token, nil)
 	switch {
 	case err != nil:
 		return unknown
-	case res.StatusCode == http.StatusOK:
+	case res.status == http.StatusOK:
 		return alive
-	case endsSession(res.StatusCode, body):
+	case res.endsSession():
 		return dead
 	default:
 		return unknown
 	}
 }
 
+// A reply is an answer to a call, read to its end.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte // nil if it was longer than maxAnswer
+}
+
 // call sends one request and reads its answer, at most maxAnswer bytes of it.
-func (c *Client) call(ctx context.Context, method, path string, token tableauapi.Secret, body []byte) (*http.Response, []byte, error) {
+func (c *Client) call(ctx context.Context, method, path string, token tableauapi.Secret, body []byte) (reply, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.Origin+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	req.Header.Set("Accept", "application/xml")
 	req.Header.Set("User-Agent", c.userAgent())
@@ -131,7 +138,7 @@ func (c *Client) call(ctx context.Context, method, path string, token tableauapi
 	sent := time.Now()
 	res, err := c.transport().RoundTrip(req)
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	defer res.Body.Close()
 	if c.clock != nil {
@@ -139,12 +146,12 @@ func (c *Client) call(ctx context.Context, method, path string, token tableauapi
 	}
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	if len(answer) > maxAnswer {
 		answer = nil // nothing that Tableau says about a session is this long
 	}
-	return res, answer, nil
+	return reply{res.StatusCode, res.Header, answer}, nil
 }
 
 func (c *Client) transport() http.RoundTripper {
@@ -178,21 +185,21 @@ func networkError(ctx context.Context, err error) *SignInError {
 }
 
 // refusedBy classifies an answer other than 200 to the proof p.
-func refusedBy(res *http.Response, body []byte, p Proof) *SignInError {
-	e := &SignInError{Status: res.StatusCode}
-	if said, ok := tableauapi.DecodeError(body); ok {
+func refusedBy(res reply, p Proof) *SignInError {
+	e := &SignInError{Status: res.status}
+	if said, ok := tableauapi.DecodeError(res.body); ok {
 		e.Tableau = withoutEcho(said, p)
 	}
 	switch {
-	case res.StatusCode/100 == 3:
+	case res.status/100 == 3:
 		e.Reason = Redirected
 		e.Err = redirectError(res)
-	case res.StatusCode == http.StatusTooManyRequests:
+	case res.status == http.StatusTooManyRequests:
 		e.Reason = Throttled
-		e.RetryAfter = retryAfter(res.Header.Get("Retry-After"), time.Now())
-	case res.StatusCode/100 == 5:
+		e.RetryAfter = retryAfter(res.header.Get("Retry-After"), time.Now())
+	case res.status/100 == 5:
 		e.Reason = Unavailable
-		e.RetryAfter = retryAfter(res.Header.Get("Retry-After"), time.Now())
+		e.RetryAfter = retryAfter(res.header.Get("Retry-After"), time.Now())
 	case e.Tableau == nil:
 		e.Reason = Nonsense
 		e.Err = errors.New("the answer is not Tableau's: is the origin Tableau itself, and not a portal in front of it?")
@@ -203,12 +210,12 @@ func refusedBy(res *http.Response, body []byte, p Proof) *SignInError {
 }
 
 // redirectError names where a redirect points, by its origin only.
-func redirectError(res *http.Response) error {
-	to, err := url.Parse(res.Header.Get("Location"))
+func redirectError(res reply) error {
+	to, err := url.Parse(res.header.Get("Location"))
 	if err != nil || to.Host == "" {
-		return errors.New("Tableau redirects sign-ins; they are not followed")
+		return errors.New("sign-ins are redirected by Tableau; they are not followed")
 	}
-	return fmt.Errorf("Tableau redirects sign-ins to %q; they are not followed: if that is your Tableau, make it the origin", to.Scheme+"://"+to.Host)
+	return fmt.Errorf("sign-ins are redirected by Tableau to %q; they are not followed: if that is your Tableau, make it the origin", to.Scheme+"://"+to.Host)
 }
 
 // retryAfter reads a Retry-After value (RFC 9110, section 10.2.3): seconds or
@@ -223,14 +230,14 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(wait, 0), maxRetryAfter)
 }
 
-// endsSession reports whether an answer says that the session is not, or no
+// endsSession reports whether the answer says that the session is not, or no
 // longer, valid. Other 401s are about something else: 401001 a sign-in, 401003
 // a data source's own credential.
-func endsSession(status int, body []byte) bool {
-	if status != http.StatusUnauthorized {
+func (r reply) endsSession() bool {
+	if r.status != http.StatusUnauthorized {
 		return false
 	}
-	said, ok := tableauapi.DecodeError(body)
+	said, ok := tableauapi.DecodeError(r.body)
 	return ok && endedCode(said.Code)
 }
 

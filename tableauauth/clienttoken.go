@@ -180,7 +180,7 @@ func decodeClientToken(b []byte, siteID string, now time.Time) (t ClientToken, e
 	rest := b[fixed:]
 	for _, field := range []*string{&t.Identity, &t.Proof, &t.Site} {
 		n, used := binary.Uvarint(rest)
-		if used <= 0 || n > uint64(len(rest)-used) {
+		if used <= 0 || n > uint64(len(rest)-used) { //nolint:gosec // used is at most len(rest)
 			return ClientToken{}, ErrNotOurs
 		}
 		*field = string(rest[used : used+int(n)]) //nolint:gosec // n is at most len(rest)

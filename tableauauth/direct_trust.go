@@ -116,7 +116,7 @@ func (d *DirectTrust) Refused(p Proof, refusal *SignInError) bool {
 		if len(d.secrets) < 2 {
 			return false
 		}
-		d.current.CompareAndSwap(int32(i), int32(1-i)) //nolint:gosec // i is 0 or 1
+		d.current.CompareAndSwap(int32(i), int32(1-i))
 		return true
 	}
 	return true

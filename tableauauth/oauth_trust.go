@@ -48,7 +48,7 @@ func NewOAuthTrust(issuer, audience string, keys ...SigningKey) (*OAuthTrust, er
 		return nil, fmt.Errorf("%d keys: two are enough, the one that signs and the one before or after it", len(keys))
 	case slices.ContainsFunc(keys, func(k SigningKey) bool { return k.method == nil }):
 		return nil, errors.New("a key was not read")
-	case len(keys) == 2 && keys[0].kid == keys[1].kid:
+	case len(keys) == 2 && keys[0].kid == keys[1].kid: //nolint:gosec // there are two
 		return nil, fmt.Errorf("both keys have the kid %q, so that Tableau could not tell them apart: give each its own", keys[0].kid)
 	}
 	return &OAuthTrust{issuer: issuer, audience: audience, keys: slices.Clone(keys)}, nil

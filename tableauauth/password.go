@@ -149,7 +149,7 @@ func (c *Password) withheld(about target, now time.Time) error {
 		return nil
 	}
 	return &SignInError{Reason: Withheld, Err: fmt.Errorf(
-		"Tableau has refused the password of %q, and locks accounts after a few refusals: %s, or when another password is configured", c.name, again)}
+		"the password of %q was refused by Tableau, which locks accounts after a few refusals: %s, or when another password is configured", c.name, again)}
 }
 
 // note remembers how presenting the password ended.

@@ -153,8 +153,7 @@ func (p *Pool) whyRefused(proof Proof) error {
 }
 
 func asSignInError(err error, otherwise Reason) *SignInError {
-	var failure *SignInError
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*SignInError](err); ok {
 		return failure
 	}
 	return &SignInError{Reason: otherwise, Err: err}

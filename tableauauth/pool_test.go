@@ -135,8 +135,10 @@ func TestPassingTroubleIsForgottenSoon(t *testing.T) {
 func TestRetryAfterIsObeyed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, tableautest.Options{}, PoolOptions{})
-		busy := r.AddFault(tableautest.Fault{Match: tableautest.Match{SignIn: true}, Count: 1,
-			Refuse: &tableautest.Refusal{Code: "429000", RetryAfter: "60"}})
+		busy := r.AddFault(tableautest.Fault{
+			Match: tableautest.Match{SignIn: true}, Count: 1,
+			Refuse: &tableautest.Refusal{Code: "429000", RetryAfter: "60"},
+		})
 		for range 59 {
 			if _, _, err := r.pool.Get(t.Context(), grant("alice")); err == nil {
 				t.Fatal("no error while throttled")

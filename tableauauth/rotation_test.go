@@ -157,8 +157,11 @@ func TestLiveSecretKeepsTheLast(t *testing.T) {
 		value     tableautest.Secret
 		want, has string
 	}{
-		{"", "", "one", "first"}, {"two", "", "one", "first"}, {"", "second", "one", "first"},
-		{"two", "second", "two", "second"}, {"", "", "two", "second"},
+		{"", "", "one", "first"},
+		{"two", "", "one", "first"},
+		{"", "second", "one", "first"},
+		{"two", "second", "two", "second"},
+		{"", "", "two", "second"},
 	} {
 		file.put(now.name, now.value)
 		if got := s.get(); got.name != now.want || got.value.Reveal() != now.has {

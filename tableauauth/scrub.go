@@ -100,8 +100,8 @@ func rejection(res *http.Response) (said *tableauapi.Error, rejected bool) {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), res.Body), res.Body}
-	if err != nil {
-		return nil, false
+	if err != nil { // the client gets as far as we did
+		return nil, false //nolint:nilerr // as said
 	}
 	plain, ok := decoded(head, res.Header.Get("Content-Encoding"))
 	if !ok {

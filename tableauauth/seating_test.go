@@ -44,7 +44,7 @@ func TestPATIsShared(t *testing.T) {
 	if n := len(r.entries(patSignIns)); n != 1 {
 		t.Errorf("%d sign-ins, want 1", n)
 	}
-	// Whose it is is asked once, not at each sign-in.
+	// Whose it is, is asked once, not at each sign-in.
 	r.KillSessions(tableautest.SessionFilter{})
 	if _, err := r.pool.Replace(t.Context(), first.Session); err != nil {
 		t.Fatal(err)
@@ -71,8 +71,8 @@ func TestPATServesOtherSites(t *testing.T) {
 	}
 }
 
-// With impersonation each user has a session of their own. Who Tableau says that
-// somebody is is asked once.
+// With impersonation each user has a session of their own. Who
+// somebody is to Tableau is asked once.
 func TestPATImpersonates(t *testing.T) {
 	r := newPATRig(t, 2, true, tableautest.Options{}, PoolOptions{})
 	for range 2 {

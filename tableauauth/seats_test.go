@@ -169,10 +169,10 @@ func (w *seatWatch) check(t interface{ Errorf(string, ...any) }) {
 // answer.
 //
 // It fails when the lease is taken out: let (*seat).free ignore holds, or let
-// (*claim).give or (*seating).claim leave holds as they are, and it reports "a
-// session was signed out that a request holds" within the first schedules. Let
-// free ignore busy, or leave out the sign-out in (*seating).fly, and it reports
-// sessions that were ended by another sign-in with their token.
+// (*claim).give or (*seating).claim leave holds as they are, and within the first
+// schedules sessions are signed out that a request holds, or clients see theirs
+// die again and again. Let free ignore busy, or leave out the sign-out in
+// (*seating).fly, and sessions are ended by another sign-in with their token.
 func TestPATPromise(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		schedule := drawSchedule(rt)

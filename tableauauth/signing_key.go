@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"unicode/utf8"
 
@@ -193,9 +194,7 @@ func JWKSet(keys ...SigningKey) json.RawMessage {
 func (k SigningKey) sign(claims jwt.MapClaims, header map[string]any) (tableauapi.Secret, error) {
 	token := jwt.NewWithClaims(k.method, claims)
 	token.Header["kid"] = k.kid
-	for name, value := range header {
-		token.Header[name] = value
-	}
+	maps.Copy(token.Header, header)
 	signed, err := token.SignedString(k.private())
 	if err != nil {
 		return tableauapi.Secret{}, fmt.Errorf("signing the JWT: %w", err)

@@ -31,7 +31,8 @@ var keyring = sync.OnceValue(func() (k struct {
 	rsa, other, small *rsa.PrivateKey
 	ec, ec384         *ecdsa.PrivateKey
 	ed                ed25519.PrivateKey
-}) {
+},
+) {
 	k.rsa, _ = rsa.GenerateKey(rand.Reader, 2048)
 	k.other, _ = rsa.GenerateKey(rand.Reader, 2048)
 	k.small, _ = rsa.GenerateKey(rand.Reader, 1024)
@@ -179,7 +180,7 @@ func privateParts() []string {
 	var parts []string
 	for _, d := range []*big.Int{k.rsa.D, k.rsa.Primes[0], new(big.Int).SetBytes(scalar)} {
 		parts = append(parts, d.String(), d.Text(16), base64.RawURLEncoding.EncodeToString(d.Bytes()), base64.StdEncoding.EncodeToString(d.Bytes())[:20])
-		parts = append(parts, strings.Trim(fmt.Sprint(d.Bytes()), "[]"))
+		parts = append(parts, strings.Trim(fmt.Sprint(string(d.Bytes())), "[]"))
 	}
 	for _, text := range []string{pkcs8(k.rsa), pkcs8(k.ec)} {
 		parts = append(parts, strings.Split(text, "\n")[1])

@@ -235,8 +235,7 @@ func TestLargeBodyIsNotSentTwice(t *testing.T) {
 	r.KillSessions(tableautest.SessionFilter{})
 	req, b := r.request(t, s, http.MethodPost, "/sites/{site}/fileUploads", strings.Repeat("x", 2000))
 	_, _, err := roundTrip(t, &Transport{Base: r.base, ReplayBuffer: 100}, req)
-	var ended *EndedError
-	if !errors.As(err, &ended) {
+	if _, ok := errors.AsType[*EndedError](err); !ok {
 		t.Fatalf("got %v", err)
 	}
 	if b.Session == s || r.session(t, "alice") != b.Session {
@@ -258,8 +257,7 @@ func TestLargeBodyAfterSilence(t *testing.T) {
 		req, b := r.request(t, s, http.MethodPost, "/sites/{site}/fileUploads", strings.Repeat("x", 2000))
 		rt := &Transport{Base: r.base, ReplayBuffer: 100}
 		_, _, err := roundTrip(t, rt, req)
-		var scope *ScopeError
-		if !errors.As(err, &scope) { // reached Tableau with a live session, which lacks the scope
+		if _, ok := errors.AsType[*ScopeError](err); !ok { // reached Tableau with a live session, which lacks the scope
 			t.Fatalf("got %v", err)
 		}
 		if !b.Replaced || b.Session == s {

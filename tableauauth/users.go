@@ -191,15 +191,15 @@ func (c *Client) currentUser(ctx context.Context, s *Session) (string, error) {
 func (c *Client) ask(ctx context.Context, s *Session, path string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
-	res, body, err := c.call(ctx, http.MethodGet, "/api/"+s.apiVersion+path, s.token, nil)
+	res, err := c.call(ctx, http.MethodGet, "/api/"+s.apiVersion+path, s.token, nil)
 	switch {
 	case err != nil:
 		return networkError(ctx, err)
-	case res.StatusCode != http.StatusOK:
-		return refusedBy(res, body, Proof{})
+	case res.status != http.StatusOK:
+		return refusedBy(res, Proof{})
 	}
-	if err := xml.Unmarshal(body, answer); err != nil {
-		return &SignInError{Reason: Nonsense, Status: res.StatusCode, Err: errors.New("the answer is not Tableau's XML")}
+	if err := xml.Unmarshal(res.body, answer); err != nil {
+		return &SignInError{Reason: Nonsense, Status: res.status, Err: errors.New("the answer is not Tableau's XML")}
 	}
 	return nil
 }

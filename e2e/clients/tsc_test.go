@@ -82,7 +82,7 @@ func TestTSCIsToldWhyItCannotSignIn(t *testing.T) {
 		"a wrong secret":       {[]string{"PROXY=" + r.https, "NAME=etl", "SECRET=wrong"}, "name or the secret is wrong"},
 		"an unknown name":      {[]string{"PROXY=" + r.https, "NAME=nobody", "SECRET=wrong"}, "name or the secret is wrong"},
 		"a secret of somebody": {[]string{"PROXY=" + r.https, "NAME=etl", "SECRET=" + reports.secret}, "name or the secret is wrong"},
-		"a JWT alone":          {append(r.as(r.https, etl), "KIND=jwt"), "name or the secret is wrong"},
+		"a JWT alone":          {append(r.as(r.https, etl), "KIND=jwt"), "A JWT says nothing to this proxy"},
 		"another site":         {append(r.as(r.https, etl), "SITE=marketing"), "not among those of this proxy"},
 	}
 	for name, tt := range tests {

@@ -35,8 +35,10 @@ func TestGraphQL(t *testing.T) {
 func TestGraphQLErrors(t *testing.T) {
 	w := newWorld(t, Options{})
 	token := w.issue("finance", "alice")
-	for _, query := range []string{"{", "{ nothing { name } }", "{ workbooks { nothing } }", "{ workbooks }", "x", "{ workbooks { name } } }",
-		"{{", "{ workbooks { sheets } }", strings.Repeat("{a", 50) + strings.Repeat("}", 50)} {
+	for _, query := range []string{
+		"{", "{ nothing { name } }", "{ workbooks { nothing } }", "{ workbooks }", "x", "{ workbooks { name } } }",
+		"{{", "{ workbooks { sheets } }", strings.Repeat("{a", 50) + strings.Repeat("}", 50),
+	} {
 		got := w.post(token, "/api/metadata/graphql", graphQLBody(query))
 		var answer struct {
 			Data   any
@@ -80,7 +82,9 @@ func TestVDS(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	for _, test := range []struct{ body, want string }{
-		{vdsBody(payroll), "404004"}, {"{", "400000"}, {`{"datasource":{"datasourceLuid":"` + orders + `"}}`, "400000"},
+		{vdsBody(payroll), "404004"},
+		{"{", "400000"},
+		{`{"datasource":{"datasourceLuid":"` + orders + `"}}`, "400000"},
 		{strings.Replace(vdsBody(orders), "Seen By", "Salary", 1), "400000"},
 	} {
 		got := w.post(bob, "/api/v1/vizql-data-service/query-datasource", test.body)

@@ -38,9 +38,15 @@ func (f Fault) names() (names []string) {
 		on   bool
 		name string
 	}{
-		{f.Delay > 0, "delay"}, {f.MidBodyDelay > 0, "mid_body_delay"}, {f.KillSession, "kill_session"},
-		{f.Hang, "hang"}, {f.Cut != NoCut, "cut"}, {f.Refuse != nil, "refuse"}, {f.Redirect != "", "redirect"},
-		{f.Body != GoodBody, "bad_body"}, {f.AnswerUser != "" || f.AnswerSite != "", "foreign_answer"},
+		{f.Delay > 0, "delay"},
+		{f.MidBodyDelay > 0, "mid_body_delay"},
+		{f.KillSession, "kill_session"},
+		{f.Hang, "hang"},
+		{f.Cut != NoCut, "cut"},
+		{f.Refuse != nil, "refuse"},
+		{f.Redirect != "", "redirect"},
+		{f.Body != GoodBody, "bad_body"},
+		{f.AnswerUser != "" || f.AnswerSite != "", "foreign_answer"},
 	} {
 		if effect.on {
 			names = append(names, effect.name)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -143,9 +144,7 @@ func signInErrorHeaders(e *apiError) http.Header {
 func (x *exchange) send(a answer) {
 	x.drain()
 	header := x.w.Header()
-	for name, values := range a.header {
-		header[name] = values
-	}
+	maps.Copy(header, a.header)
 	if x.session != nil && a.status < http.StatusBadRequest {
 		x.setSessionHeaders(header)
 	}

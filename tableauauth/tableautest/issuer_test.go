@@ -26,7 +26,8 @@ import (
 var keyring = sync.OnceValue(func() (k struct {
 	rsa, other, small *rsa.PrivateKey
 	ec                *ecdsa.PrivateKey
-}) {
+},
+) {
 	k.rsa, _ = rsa.GenerateKey(rand.Reader, 2048)
 	k.other, _ = rsa.GenerateKey(rand.Reader, 2048)
 	k.small, _ = rsa.GenerateKey(rand.Reader, 1024)

@@ -6,6 +6,7 @@ package tableautest
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -147,7 +148,7 @@ func TestAnswersParse(t *testing.T) {
 func wellFormed(body string) error {
 	d := xml.NewDecoder(strings.NewReader(body))
 	for {
-		if _, err := d.Token(); err == io.EOF {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
@@ -181,13 +182,21 @@ func TestWrongPathsAndMethods(t *testing.T) {
 	w := newWorld(t, Options{})
 	token := w.issue("", "alice")
 	for _, test := range []struct{ method, path, want string }{
-		{"GET", "/api/3.27/nothing", "404003"}, {"GET", "/", "404003"}, {"GET", "//api/3.27/sessions/current", "404003"},
-		{"GET", "/api/3.27/sessions/current/", "404003"}, {"GET", "/api/3.27/Sessions/current", "404003"},
-		{"GET", "/vizportal/api/web/v1/x", "404003"}, {"GET", "/api/3.27/sites//workbooks", "404003"},
-		{"PUT", "/api/3.27/sessions/current", "405000"}, {"GET", "/api/3.27/auth/signin", "405000"},
-		{"GET", "/api/4.0/sessions/current", "404001"}, {"GET", sitePath("nowhere", "/workbooks"), "404000"},
-		{"GET", sitePath("finance", "/workbooks"), "403004"}, {"GET", sitePath("", "/users"), "403004"},
-		{"GET", sitePath("", "/users/"+UserLUID("", "bob")), "403004"}, {"GET", sitePath("", "/workbooks/none"), "404006"},
+		{"GET", "/api/3.27/nothing", "404003"},
+		{"GET", "/", "404003"},
+		{"GET", "//api/3.27/sessions/current", "404003"},
+		{"GET", "/api/3.27/sessions/current/", "404003"},
+		{"GET", "/api/3.27/Sessions/current", "404003"},
+		{"GET", "/vizportal/api/web/v1/x", "404003"},
+		{"GET", "/api/3.27/sites//workbooks", "404003"},
+		{"PUT", "/api/3.27/sessions/current", "405000"},
+		{"GET", "/api/3.27/auth/signin", "405000"},
+		{"GET", "/api/4.0/sessions/current", "404001"},
+		{"GET", sitePath("nowhere", "/workbooks"), "404000"},
+		{"GET", sitePath("finance", "/workbooks"), "403004"},
+		{"GET", sitePath("", "/users"), "403004"},
+		{"GET", sitePath("", "/users/"+UserLUID("", "bob")), "403004"},
+		{"GET", sitePath("", "/workbooks/none"), "404006"},
 		{"GET", sitePath("", "/users/"+UserLUID("", "alice")+"/personal-access-tokens"), "404003"},
 		{"GET", "/api/3.27/sites", "403004"},
 	} {

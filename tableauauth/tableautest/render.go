@@ -66,7 +66,7 @@ func colorOf(user string) color.Color {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(user))
 	sum := h.Sum32()
-	return color.RGBA{R: uint8(sum) / 2, G: uint8(sum>>8) / 2, B: 128 + uint8(sum>>16)/2, A: 255}
+	return color.RGBA{R: uint8(sum) / 2, G: uint8(sum>>8) / 2, B: 128 + uint8(sum>>16)/2, A: 255} //nolint:gosec // some bits of a hash
 }
 
 // page is a PDF of one page with a few lines of text.
@@ -91,13 +91,14 @@ func page(lines ...string) []byte {
 func pdf(objects []string) []byte {
 	var b bytes.Buffer
 	b.WriteString("%PDF-1.4\n")
-	table := fmt.Sprintf("xref\n0 %d\n0000000000 65535 f \n", len(objects)+1)
+	var table strings.Builder
+	fmt.Fprintf(&table, "xref\n0 %d\n0000000000 65535 f \n", len(objects)+1)
 	for i, object := range objects {
-		table += fmt.Sprintf("%010d 00000 n \n", b.Len())
+		fmt.Fprintf(&table, "%010d 00000 n \n", b.Len())
 		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", i+1, object)
 	}
 	start := b.Len()
-	fmt.Fprintf(&b, "%strailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n", table, len(objects)+1, start)
+	fmt.Fprintf(&b, "%strailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n", table.String(), len(objects)+1, start)
 	return b.Bytes()
 }
 

@@ -311,8 +311,12 @@ func TestSignInCounts(t *testing.T) {
 		filter SignInFilter
 		want   int
 	}{
-		{SignInFilter{}, 3}, {SignInFilter{User: "alice"}, 2}, {SignInFilter{Site: "marketing"}, 1},
-		{SignInFilter{Kind: KindPAT}, 1}, {SignInFilter{Code: "401001"}, 1}, {SignInFilter{User: "bob", Site: "finance"}, 0},
+		{SignInFilter{}, 3},
+		{SignInFilter{User: "alice"}, 2},
+		{SignInFilter{Site: "marketing"}, 1},
+		{SignInFilter{Kind: KindPAT}, 1},
+		{SignInFilter{Code: "401001"}, 1},
+		{SignInFilter{User: "bob", Site: "finance"}, 0},
 	} {
 		if got := w.SignIns(test.filter); got != test.want {
 			t.Errorf("%+v: %d, want %d", test.filter, got, test.want)

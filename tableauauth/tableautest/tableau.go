@@ -3,6 +3,7 @@
 package tableautest
 
 import (
+	"maps"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -92,9 +93,7 @@ func (t *Tableau) Stats() Stats {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	ended := make(map[string]int, len(ss.ended))
-	for reason, n := range ss.ended {
-		ended[reason] = n
-	}
+	maps.Copy(ended, ss.ended)
 	return Stats{
 		Requests:           t.requests.Load(),
 		SignInsInFlight:    t.signingIn.Load(),

@@ -81,11 +81,11 @@ type SubCodes struct {
 type AppScopes int
 
 const (
-	// AppScopesIgnored: the list has no effect.
+	// AppScopesIgnored gives the list no effect.
 	AppScopesIgnored AppScopes = iota
-	// AppScopesIntersect: the session gets what is in both lists.
+	// AppScopesIntersect gives the session what is in both lists.
 	AppScopesIntersect
-	// AppScopesRefuse: the sign-in is refused (sub-code 10099).
+	// AppScopesRefuse refuses the sign-in (sub-code 10099).
 	AppScopesRefuse
 )
 
@@ -93,11 +93,11 @@ const (
 type GraphQLRefusal int
 
 const (
-	// GraphQLError: status 401 with the REST API's JSON error.
+	// GraphQLError is status 401 with the REST API's JSON error.
 	GraphQLError GraphQLRefusal = iota
-	// GraphQLPlain401: status 401 with a JSON body that has no error code.
+	// GraphQLPlain401 is status 401 with a JSON body that has no error code.
 	GraphQLPlain401
-	// GraphQLWarning: status 200, no data and a BACKFILL_RUNNING warning, as
+	// GraphQLWarning is status 200, no data and a BACKFILL_RUNNING warning, as
 	// reported in github.com/tableau/metadata-api-samples issue 9.
 	GraphQLWarning
 )
@@ -106,12 +106,12 @@ const (
 type MetadataChoice int
 
 const (
-	// MetadataAlternate: one sign-in reads openid-configuration and the next
+	// MetadataAlternate lets one sign-in read openid-configuration and the next
 	// oauth-authorization-server, as the nodes of a server do.
 	MetadataAlternate MetadataChoice = iota
-	// MetadataOpenID: always /.well-known/openid-configuration.
+	// MetadataOpenID is always /.well-known/openid-configuration.
 	MetadataOpenID
-	// MetadataOAuth: always /.well-known/oauth-authorization-server.
+	// MetadataOAuth is always /.well-known/oauth-authorization-server.
 	MetadataOAuth
 )
 
