@@ -30,7 +30,7 @@ func (m memoryTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		_ = body.Close()
 		return nil, err
 	}
-	w := newMemoryWriter()
+	w := newMemoryWriter(ctx)
 	stop := context.AfterFunc(ctx, func() {
 		_ = body.Close()
 		w.abandon(ctx.Err())
@@ -89,6 +89,7 @@ const memoryBuffer = 32 << 10
 // memoryWriter is the handler's side of a response. Short ones are kept whole;
 // longer ones, and flushed ones, go through a pipe.
 type memoryWriter struct {
+	ctx    context.Context // the request's; once it has ended nothing more is written
 	header http.Header
 	ready  chan struct{} // closed when the response can be given to the client
 
@@ -104,8 +105,8 @@ type memoryWriter struct {
 	done    bool
 }
 
-func newMemoryWriter() *memoryWriter {
-	return &memoryWriter{header: http.Header{}, ready: make(chan struct{}), length: -1}
+func newMemoryWriter(ctx context.Context) *memoryWriter {
+	return &memoryWriter{ctx: ctx, header: http.Header{}, ready: make(chan struct{}), length: -1}
 }
 
 // Header implements http.ResponseWriter.
@@ -130,6 +131,10 @@ func (w *memoryWriter) writeHeader(status int) {
 
 // Write implements http.ResponseWriter.
 func (w *memoryWriter) Write(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil { // we may be told of it before abandon is
+		w.abandon(err)
+		return 0, err
+	}
 	w.mu.Lock()
 	w.writeHeader(http.StatusOK)
 	w.written += int64(len(p))
