@@ -25,7 +25,7 @@ build: ## build Caddy with the Tableau modules into bin/caddy
 	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/caddy
 
 demo: ## run the proxy against a simulated Tableau, on loopback
-	$(GO) run -tags $(TAGS) ./cmd/caddy tableau demo
+	@$(GO) build -tags $(TAGS) -o $(BIN) ./cmd/caddy && exec $(BIN) tableau demo
 
 test: ## every check and every test, with the race detector
 	@bash .ci/test
