@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauapi"
+	"github.com/caddy-tableau/caddy-tableau/tableauauth"
 )
 
 // methods are the methods that Tableau's API knows.
@@ -64,7 +65,7 @@ func pathReason(err error) string {
 }
 
 // reserved are the request headers that are not the client's to set, in the
-// spelling of normalName. A name that ends in "-" stands for all that begin
+// spelling of tableauauth.NormalHeaderName. A name that ends in "-" stands for all that begin
 // with it.
 var reserved = []string{
 	"authorization", "cookie", "forwarded", "proxy-", "x-tableau-",
@@ -79,7 +80,7 @@ var reserved = []string{
 // trusted_proxies.
 func clearHeaders(r *http.Request) {
 	for name := range r.Header {
-		normal := normalName(name)
+		normal := tableauauth.NormalHeaderName(name)
 		alias := strings.HasPrefix(normal, "x-forwarded-") && http.CanonicalHeaderKey(normal) != name
 		if alias || isReserved(normal) {
 			delete(r.Header, name)
@@ -93,11 +94,3 @@ func isReserved(normal string) bool {
 		return normal == name || strings.HasSuffix(name, "-") && strings.HasPrefix(normal, name)
 	})
 }
-
-// normalName spells a header name as a lenient server could read it.
-func normalName(name string) string {
-	return aliases.Replace(strings.ToLower(name))
-}
-
-// aliases are the characters that some servers take for a hyphen.
-var aliases = strings.NewReplacer("_", "-", ".", "-", " ", "-")

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauapi"
+	"github.com/caddy-tableau/caddy-tableau/tableauauth"
 )
 
 // admitted judges a request line; path is as it stands on the wire.
@@ -223,8 +224,8 @@ func TestHeaderSiteOnce(t *testing.T) {
 // Every header that is cleared is cleared in every spelling.
 func TestReservedIsSpelledNormally(t *testing.T) {
 	for _, name := range reserved {
-		if normalName(name) != name {
-			t.Errorf("%q is not in the spelling of normalName, so it is never found", name)
+		if tableauauth.NormalHeaderName(name) != name {
+			t.Errorf("%q is not in the spelling of NormalHeaderName, so it is never found", name)
 		}
 	}
 	if isReserved("x-tableau") || isReserved("cookies") {

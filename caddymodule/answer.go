@@ -113,7 +113,7 @@ func (h *Handler) checkToken(r *http.Request, x *exchange) *refusal {
 	if x.token == nil || x.token.Identity == x.identity {
 		return nil
 	}
-	h.app.logger.Named("audit").Warn("token of another identity",
+	h.app.audit.Warn("token of another identity",
 		zap.String("identity", x.identity), zap.String("token_of", x.token.Identity), zap.String("client_ip", clientIP(r)))
 	return refuseToken.with("", errors.New("the token was given to another identity"))
 }

@@ -32,6 +32,7 @@ type App struct {
 	SealKeys []string `json:"seal_keys,omitempty"`
 
 	logger      *zap.Logger
+	audit       *zap.Logger // tableau.audit: the records of requests
 	slogger     *slog.Logger
 	keys        *sealKeeper
 	emitter     emitter
@@ -50,6 +51,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the app.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
+	a.audit = a.logger.Named("audit")
 	a.slogger = ctx.Slogger()
 	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err

@@ -30,7 +30,8 @@ type exchange struct {
 	path     string              // canonical path
 	pathErr  error               // why there is none
 	route    tableauapi.Route
-	signedIn bool // the request waited for a sign-in
+	routeAs  string // see template
+	signedIn bool   // the request waited for a sign-in
 
 	wantsSite *string // X-Tableau-Site, if there
 
@@ -68,6 +69,14 @@ func exchangeFrom(ctx context.Context) *exchange {
 	return x
 }
 
+// template is the route as logs have it, put together once.
+func (x *exchange) template() string {
+	if x.routeAs == "" {
+		x.routeAs = x.route.Template()
+	}
+	return x.routeAs
+}
+
 // attach returns r with the exchange in its context.
 func (x *exchange) attach(r *http.Request) *http.Request {
 	ctx := context.WithValue(r.Context(), exchangeKey{}, x)
@@ -86,7 +95,7 @@ func (x *exchange) rewrite(r *http.Request) {
 		return // a canonical path can be decoded
 	}
 	r.URL.Path, r.URL.RawPath = decoded, path
-	if path != x.path && x.route.Template() == "/sites/{site}" {
+	if path != x.path && x.template() == "/sites/{site}" {
 		r.URL.RawQuery = withoutKey(r.URL.RawQuery)
 	}
 }
@@ -109,7 +118,7 @@ func (x *exchange) describe(r *http.Request) {
 	}
 	repl.Set("http.tableau.user", x.user)
 	repl.Set("http.tableau.site", x.site)
-	repl.Set("http.tableau.route", x.route.Template())
+	repl.Set("http.tableau.route", x.template())
 }
 
 // conclude notes how the request ended where neither an answer of Tableau's nor

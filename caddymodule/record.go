@@ -39,7 +39,7 @@ func (h *Handler) record(r *http.Request, x *exchange) {
 	if x.refused != nil && x.refused.status >= http.StatusInternalServerError {
 		level = zapcore.ErrorLevel
 	}
-	if c := h.app.logger.Named("audit").Check(level, auditMessage); c != nil {
+	if c := h.app.audit.Check(level, auditMessage); c != nil {
 		c.Write(x.auditFields(r)...)
 	}
 }
@@ -49,7 +49,7 @@ func (x *exchange) accessFields() []zap.Field {
 	fields := []zap.Field{
 		zap.String("tableau_user", x.user),
 		zap.String("tableau_site", x.site),
-		zap.String("tableau_route", x.route.Template()),
+		zap.String("tableau_route", x.template()),
 	}
 	if x.refused != nil {
 		fields = append(fields, zap.String("tableau_error", x.refused.code))
@@ -65,7 +65,7 @@ func (x *exchange) auditFields(r *http.Request) []zap.Field {
 		zap.String("user", printable(x.user)),
 		zap.String("site", x.site),
 		zap.String("method", r.Method),
-		zap.String("route", x.route.Template()),
+		zap.String("route", x.template()),
 		zap.Int("status", x.outcome()),
 		zap.String("how", x.how()),
 		zap.Duration("took", time.Since(x.began)),

@@ -162,7 +162,7 @@ func scopeDetail(x *exchange, e *tableauauth.ScopeError) string {
 	return fmt.Sprintf("Tableau refused this method to a session that is alive, so the session lacks a scope that the method needs, "+
 		"or the method accepts no Connected App at all. Route: %s. The session's scopes: %s. "+
 		"The operator of this proxy can add scopes in its configuration; Tableau's help lists the scope of each method under \"Access scopes for Connected Apps\".",
-		x.route.Template(), strings.Join(e.Session.Grant().Scopes, " "))
+		x.template(), strings.Join(e.Session.Grant().Scopes, " "))
 }
 
 // UnmarshalCaddyfile sets up the transport from Caddyfile tokens. Syntax:

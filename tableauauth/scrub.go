@@ -14,7 +14,7 @@ import (
 )
 
 // credentialHeaders are the request headers that could carry a session or an
-// identity to Tableau, as [normalHeader] spells them.
+// identity to Tableau, as [NormalHeaderName] spells them.
 var credentialHeaders = map[string]bool{
 	"x-tableau-auth":      true,
 	"authorization":       true,
@@ -26,24 +26,20 @@ var credentialHeaders = map[string]bool{
 // server could take for it: some map "_" or "." to "-".
 func removeCredentials(h http.Header) {
 	for name := range h {
-		if credentialHeaders[normalHeader(name)] {
+		if credentialHeaders[NormalHeaderName(name)] {
 			delete(h, name)
 		}
 	}
 }
 
-func normalHeader(name string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '_' || r == '.' || r == ' ':
-			return '-'
-		case 'A' <= r && r <= 'Z':
-			return r + ('a' - 'A')
-		default:
-			return r
-		}
-	}, name)
+// NormalHeaderName spells the name of a header as a lenient server could read
+// it: in lower case, with a hyphen for "_", "." and a space.
+func NormalHeaderName(name string) string {
+	return headerAliases.Replace(strings.ToLower(name))
 }
+
+// headerAliases are the characters that some servers take for a hyphen.
+var headerAliases = strings.NewReplacer("_", "-", ".", "-", " ", "-")
 
 // scrub removes from an answer what would hand Tableau's session to the
 // client: its cookies, X-Tableau-Auth, and any header that repeats the token.
@@ -108,7 +104,7 @@ func rejection(res *http.Response) (said *tableauapi.Error, rejected bool) {
 		return nil, true
 	}
 	said, ok = tableauapi.DecodeError(plain)
-	if !ok || said.Code != tableauapi.CodeInvalidToken && said.Code != tableauapi.CodeNotSignedIn {
+	if !ok || !endedCode(said.Code) {
 		return nil, false
 	}
 	return said, true

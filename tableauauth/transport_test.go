@@ -45,7 +45,7 @@ func TestSendsAsTheSession(t *testing.T) {
 			t.Errorf("%s: Tableau saw %+v", user, e)
 		}
 		for name := range e.Headers {
-			if name != "X-Tableau-Auth" && normalHeader(name) == "x-tableau-auth" {
+			if name != "X-Tableau-Auth" && NormalHeaderName(name) == "x-tableau-auth" {
 				t.Errorf("Tableau saw %s", name)
 			}
 		}
