@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/hex"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,32 @@ type App struct {
 	// every replica. Default: a key made at the first start, kept in Caddy's
 	// storage, and replaced every 30 days.
 	SealKeys []string `json:"seal_keys,omitempty"`
+
+	// How many sign-ins at Tableau may begin each second, with each credential;
+	// after a quiet time, twice as many at once. What is due later than
+	// `sign_in_wait` is answered with 503 and `Retry-After`. Default: `50`.
+	SignInRate float64 `json:"sign_in_rate,omitempty"`
+
+	// How many sign-ins may begin each minute for one session: a user, on a
+	// site, with its scopes. It takes something that ends the user's sessions
+	// all the time to reach it. Default: `30`.
+	SignInRatePerUser float64 `json:"sign_in_rate_per_user,omitempty"`
+
+	// How many sign-ins may be under way at once, with each credential. A third
+	// of them is kept for trying whether a Tableau that has stopped answering
+	// has recovered. Default: `32`.
+	MaxSignIns int `json:"max_sign_ins,omitempty"`
+
+	// How many sign-ins may wait for their turn. Default: `1000`.
+	SignInQueue int `json:"sign_in_queue,omitempty"`
+
+	// How long a sign-in may wait for its turn. Default: `10s`.
+	SignInWait caddy.Duration `json:"sign_in_wait,omitempty"`
+
+	// How many sessions are kept, of each credential. One more, and another that
+	// was not used for long is given up and, some minutes later, signed out. A
+	// session takes 300 bytes of memory. Default: `100000`.
+	MaxSessions int `json:"max_sessions,omitempty"`
 
 	logger      *zap.Logger
 	audit       *zap.Logger // tableau.audit: the records of requests
@@ -57,6 +84,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.findEvents(ctx); err != nil {
+		return err
+	}
+	if err := a.checkLimits(); err != nil {
 		return err
 	}
 	configured, err := configuredSealer(a.SealKeys)
@@ -104,7 +134,7 @@ func (a *App) Start() error {
 	}
 	currentEmitter.Store(&a.emitter)
 	for _, c := range a.connections {
-		c.takeOver(a.slogger)
+		c.takeOver(a)
 	}
 	return nil
 }
@@ -113,9 +143,11 @@ func (a *App) Start() error {
 func (a *App) Stop() error { return nil }
 
 // Cleanup releases the pools. One that no configuration uses signs its
-// sessions out.
+// sessions out; one that is still used gives up those of the sites that are
+// used no more.
 func (a *App) Cleanup() error {
 	for _, c := range a.connections {
+		c.pool.leave(c)
 		if _, err := pools.Delete(c.key); err != nil {
 			return err
 		}
@@ -136,12 +168,41 @@ type connection struct {
 	key    string
 	pool   *pooled
 	client tableauauth.Client
+	sites  []string // content URLs
 }
 
 // A pooled is a session pool as Caddy's usage pool keeps it.
 type pooled struct {
 	*tableauauth.Pool
 	log *currentLog
+
+	mu   sync.Mutex
+	uses map[*connection]struct{}
+}
+
+// enter notes that c uses the pool.
+func (p *pooled) enter(c *connection) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.uses[c] = struct{}{}
+}
+
+// leave notes that c uses the pool no more, and gives up the sessions of the
+// sites that nobody else uses.
+func (p *pooled) leave(c *connection) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.uses, c)
+	if len(p.uses) == 0 {
+		return // Destruct ends them all
+	}
+	used := make(map[string]bool)
+	for other := range p.uses {
+		for _, site := range other.sites {
+			used[site] = true
+		}
+	}
+	p.Revoke(func(g tableauauth.Grant) bool { return !used[g.Site] })
 }
 
 // Destruct implements caddy.Destructor: it signs every session out.
@@ -157,31 +218,37 @@ func (p *pooled) Destruct() error {
 	return nil
 }
 
-// connect returns the use of the pool for c. The app releases it.
-func (a *App) connect(c tableauauth.Connection, client tableauauth.Client) (*connection, error) {
+// connect returns the use of the pool for c, for sites. The app releases it.
+func (a *App) connect(c tableauauth.Connection, client tableauauth.Client, sites []string) (*connection, error) {
 	print := c.Fingerprint()
 	key := hex.EncodeToString(print[:])
 	value, _, err := pools.LoadOrNew(key, func() (caddy.Destructor, error) {
 		log := new(currentLog)
 		log.use(a.slogger)
-		pool, err := tableauauth.NewPool(c, tableauauth.PoolOptions{Client: client, Logger: slog.New(log), Observer: poolObserver(c)})
+		pool, err := tableauauth.NewPool(c, tableauauth.PoolOptions{
+			Client: client, MaxSessions: a.MaxSessions, Limits: a.limits(), Logger: slog.New(log), Observer: poolObserver(c),
+		})
 		if err != nil {
 			return nil, err
 		}
-		return &pooled{Pool: pool, log: log}, nil
+		return &pooled{Pool: pool, log: log, uses: make(map[*connection]struct{})}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	conn := &connection{key: key, pool: value.(*pooled), client: client}
+	conn := &connection{key: key, pool: value.(*pooled), client: client, sites: sites}
+	conn.pool.enter(conn)
 	a.connections = append(a.connections, conn)
 	return conn, nil
 }
 
-// takeOver makes the pool use this configuration's transport and logger.
-func (c *connection) takeOver(logger *slog.Logger) {
+// takeOver makes the pool use the transport, the limits and the logger of the
+// configuration of a.
+func (c *connection) takeOver(a *App) {
 	c.pool.UseClient(c.client)
-	c.pool.log.use(logger)
+	c.pool.UseLimits(a.limits())
+	c.pool.UseMaxSessions(a.MaxSessions)
+	c.pool.log.use(a.slogger)
 }
 
 // A currentLog hands records to the logger of the running configuration: a

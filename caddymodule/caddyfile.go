@@ -261,7 +261,13 @@ func (h *Handler) unmarshalClients(d *caddyfile.Dispenser) error {
 // parseGlobal sets up the [App] from the global option. Syntax:
 //
 //	tableau {
-//		seal_key <key> [<previous_key>]
+//		seal_key              <key> [<previous_key>]
+//		sign_in_rate          <per_second>
+//		sign_in_rate_per_user <per_minute>
+//		max_sign_ins          <count>
+//		sign_in_queue         <count>
+//		sign_in_wait          <duration>
+//		max_sessions          <count>
 //	}
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // consume the option name
@@ -282,7 +288,13 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 				return nil, err
 			}
 		default:
-			return nil, d.Errf("unknown global option %q of tableau: there is seal_key", option)
+			known, err := app.unmarshalLimit(d)
+			if err != nil {
+				return nil, err
+			}
+			if !known {
+				return nil, d.Errf("unknown global option %q of tableau: there are seal_key, sign_in_rate, sign_in_rate_per_user, max_sign_ins, sign_in_queue, sign_in_wait and max_sessions", option)
+			}
 		}
 	}
 	return httpcaddyfile.App{Name: "tableau", Value: caddyconfig.JSON(app, nil)}, nil

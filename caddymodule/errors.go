@@ -239,8 +239,11 @@ func sessionFailure(err error) *refusal {
 // the operator has to change is for the log.
 func signInFailure(e *tableauauth.SignInError) *refusal {
 	switch e.Reason {
-	case tableauauth.Throttled:
+	case tableauauth.Throttled, tableauauth.Limited:
 		f := refuseSignInBusy.with("", e)
+		if e.Reason == tableauauth.Limited {
+			f.detail = "This proxy keeps back sign-ins at Tableau, since there are too many. Try again later."
+		}
 		f.retryAfter = max(f.retryAfter, e.RetryAfter)
 		return f
 	case tableauauth.TimedOut:

@@ -163,6 +163,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.connection, err = h.app.connect(
 		tableauauth.Connection{Origin: h.origin.String(), Credential: credential, Variant: variant},
 		tableauauth.Client{Transport: h.Transport},
+		h.sites,
 	)
 	return err
 }

@@ -195,7 +195,7 @@ func TestTakeOver(t *testing.T) {
 			g.calls.Add(1)
 			return tableau.RoundTripper().RoundTrip(req)
 		})}
-		c, err := g.app.connect(tableauauth.Connection{Origin: goodOrigin, Credential: credential}, client)
+		c, err := g.app.connect(tableauauth.Connection{Origin: goodOrigin, Credential: credential}, client, []string{testSite})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,6 +228,45 @@ func TestTakeOver(t *testing.T) {
 	}
 	if a, b := first.log.String(), second.log.String(); !strings.Contains(a, "alice") || strings.Contains(a, "bob") || !strings.Contains(b, "bob") {
 		t.Errorf("the first log has %q, the second %q", a, b)
+	}
+}
+
+// TestRemovedSite: when no configuration names a site any more, its sessions
+// are given up, while the pool goes on for the sites that are left.
+func TestRemovedSite(t *testing.T) {
+	tableau := tableautest.New(tableautest.Options{})
+	app := tableau.ConnectedApp(testSite)
+	credential, err := tableauauth.NewDirectTrust(app.ClientID, tableauauth.ConnectedAppSecret{
+		ID: app.Secrets[0].ID, Value: tableauapi.NewSecret(app.Secrets[0].Value.Reveal()),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := tableauauth.Client{Transport: tableau.RoundTripper()}
+	uses := make([]*App, 3)
+	var pool *pooled
+	for i, sites := range [][]string{{testSite, "marketing"}, {testSite}, {"marketing"}} {
+		uses[i] = &App{slogger: slog.New(slog.DiscardHandler)}
+		c, err := uses[i].connect(tableauauth.Connection{Origin: goodOrigin, Credential: credential}, client, sites)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool = c.pool
+	}
+	grant := tableauauth.Grant{Site: testSite, User: "alice", Scopes: []string{"tableau:content:read"}}
+	if _, _, err := pool.Get(t.Context(), grant); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{1, 0, 0} {
+		if err := uses[i].Cleanup(); err != nil {
+			t.Fatal(err)
+		}
+		if n := pool.Len(); n != want {
+			t.Errorf("%d sessions when %d uses are gone, want %d", n, i+1, want)
+		}
+		if live, last := len(tableau.Sessions()), i == 2; (live == 0) != last {
+			t.Errorf("%d live at Tableau when %d uses are gone", live, i+1)
+		}
 	}
 }
 

@@ -74,7 +74,7 @@ func (c *Client) signOut(ctx context.Context, s *Session) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
 
-	res, err := c.call(ctx, http.MethodPost, "/api/"+s.apiVersion+"/auth/signout", s.token, nil)
+	res, err := c.call(ctx, http.MethodPost, "/api/"+s.terms.apiVersion+"/auth/signout", s.token, nil)
 	if err != nil {
 		return fmt.Errorf("sign-out at Tableau: %w", err)
 	}
@@ -101,7 +101,7 @@ func (c *Client) probe(ctx context.Context, s *Session) liveness {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
 
-	res, err := c.call(ctx, http.MethodGet, "/api/"+s.apiVersion+"/sessions/current", s.token, nil)
+	res, err := c.call(ctx, http.MethodGet, "/api/"+s.terms.apiVersion+"/sessions/current", s.token, nil)
 	switch {
 	case err != nil:
 		return unknown

@@ -60,6 +60,10 @@ func (g Grant) key(conn [sha256.Size]byte) Key {
 	return sha256.Sum256(b)
 }
 
+func (c Claim) equal(o Claim) bool {
+	return c.Name == o.Name && c.List == o.List && slices.Equal(c.Values, o.Values)
+}
+
 func (c Claim) appendTo(b []byte) []byte {
 	b = appendPart(b, c.Name)
 	if c.List {

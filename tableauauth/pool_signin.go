@@ -1,41 +1,51 @@
 package tableauauth
 
-// This file runs the sign-ins and sign-outs of a pool.
+// This file runs the sign-ins of a pool.
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // noSeat is the seat of a sign-in whose credential has no seats.
 const noSeat = -1
 
-// parallelSignOuts bounds how many sign-outs run at once.
-const parallelSignOuts = 16
-
-// signIn makes one attempt, and another if its failure taught us something. A
-// credential that panics fails its own sign-in and nothing else.
-func (p *Pool) signIn(key Key, g Grant, seat int) (s *Session, err error) {
+// signIn signs in for g as soon as the gate lets it, unless it has entered
+// already. A credential that panics fails its own sign-in and nothing else.
+func (p *Pool) signIn(key Key, g Grant, seat int, entered bool) (s *Session, err error) {
+	if !entered {
+		if refused := p.gate.enter(p.ctx, key); refused != nil {
+			if p.ctx.Err() != nil {
+				return nil, ErrPoolClosed
+			}
+			return nil, refused
+		}
+	}
+	defer p.gate.leave()
 	defer func() {
 		if recover() != nil { // the value is not printed: it may hold a secret
 			s, err = nil, &SignInError{Reason: Unsigned, Err: fmt.Errorf("the credential %s panicked", p.conn.Credential.Kind())}
 		}
 	}()
-	var corrected, failedOver bool // each is worth one more attempt
+	return p.signInAgain(g, seat)
+}
+
+// signInAgain makes one attempt, and another if its failure taught us something.
+func (p *Pool) signInAgain(g Grant, seat int) (*Session, error) {
+	var corrected, failedOver, overtaken bool // each is worth one more attempt
 	for {
 		before := p.clock.correction()
-		s, proof, failure := p.attempt(key, g, seat)
+		s, proof, failure, hung := p.attempt(g, seat)
 		switch {
 		case failure == nil:
 			return s, nil
 		case p.ctx.Err() != nil:
 			return nil, ErrPoolClosed
+		case hung && !overtaken:
+			overtaken = true
 		case failure.Reason != Refused:
 			return nil, failure
 		case p.account == nil && !corrected && p.clock.correction() != before:
@@ -68,41 +78,55 @@ func (p *Pool) reportFailover(secretID string, failure *SignInError) {
 		"kind", kind, "secret_id", secretID, "error", failure.Error())
 }
 
-// attempt makes a proof, presents it once and reports the outcome.
-func (p *Pool) attempt(key Key, g Grant, seat int) (*Session, Proof, *SignInError) {
-	began := time.Now()
-	s, proof, failure := p.present(key, g, seat)
+// attempt makes a proof, presents it once and reports the outcome. hung tells
+// that there was none, while Tableau answered others.
+func (p *Pool) attempt(g Grant, seat int) (s *Session, proof Proof, failure *SignInError, hung bool) {
+	a := p.gate.begin(p.ctx, p.account == nil)
+	s, proof, failure = p.present(a.ctx, g, seat)
+	hung = failure != nil && a.overtaken()
+	if p.gate.end(a, failure) {
+		p.reportHealth(failure)
+	}
 	p.opts.Observer.signIn(SignInEvent{
 		Grant: g, JTI: proof.JTI, SecretID: proof.SecretID,
-		Session: s, Err: failure, Took: time.Since(began),
+		Session: s, Err: failure, Took: time.Since(a.began),
 	})
 	if failure != nil {
 		p.opts.Logger.Error("sign-in failed", "user", g.User, "site", g.Site, "jti", proof.JTI, "secret_id", proof.SecretID, "error", failure.Error())
 	}
-	return s, proof, failure
+	return s, proof, failure, hung
 }
 
-func (p *Pool) present(key Key, g Grant, seat int) (*Session, Proof, *SignInError) {
+// reportHealth tells that Tableau's sign-ins fail, or work again.
+func (p *Pool) reportHealth(failure *SignInError) {
+	if failure != nil && failure.blamesTableau() {
+		p.opts.Logger.Warn("sign-ins at Tableau fail, so few are tried until one succeeds; live sessions go on", "reason", failure.Reason.String())
+		return
+	}
+	p.opts.Logger.Info("sign-ins at Tableau work again")
+}
+
+func (p *Pool) present(ctx context.Context, g Grant, seat int) (*Session, Proof, *SignInError) {
 	proof, err := p.prove(g, seat)
 	if err != nil {
 		return nil, Proof{}, asSignInError(err, Unsigned)
 	}
 	if p.impersonates {
-		id, failure := p.userID(g, proof)
+		id, failure := p.userID(ctx, g, proof)
 		if failure != nil {
 			return nil, proof, failure
 		}
 		proof.Credentials.ImpersonateUserID = id
 	}
-	s, failure := p.redeem(key, g, &proof)
+	s, failure := p.redeem(ctx, g, &proof)
 	if failure != nil {
 		return nil, proof, failure
 	}
 	if p.account != nil && !p.impersonates {
-		s.actsAs = p.owner(s)
+		s.rarely().actsAs = p.owner(s)
 	}
-	s.renewAt = s.signedIn + int64(p.renewAfter())
-	p.siteIDs.Store(g.Site, s.siteID)
+	s.renewAfter = millis(p.renewAfter().Milliseconds()) //nolint:gosec // at most 49 days, see NewPool
+	p.siteIDs.Store(g.Site, s.SiteID())
 	return s, proof, nil
 }
 
@@ -117,15 +141,15 @@ var errImpersonation = errors.New("the account can sign in, but not for others: 
 	"which has to allow it for personal access tokens (tsm authentication pat-impersonation enable)")
 
 // redeem presents proof once and returns the session.
-func (p *Pool) redeem(key Key, g Grant, proof *Proof) (s *Session, failure *SignInError) {
+func (p *Pool) redeem(ctx context.Context, g Grant, proof *Proof) (s *Session, failure *SignInError) {
 	if p.guard != nil {
-		done, err := p.guard.Admit(p.ctx, proof)
+		done, err := p.guard.Admit(ctx, proof)
 		if err != nil {
 			return nil, asSignInError(err, Withheld)
 		}
 		defer func() { done(failure) }()
 	}
-	answer, err := p.client.Load().signIn(p.ctx, *proof)
+	answer, err := p.client.Load().signIn(ctx, *proof)
 	if err != nil {
 		failure := asSignInError(err, Unreachable)
 		if failure.Reason == Refused && failure.Err == nil {
@@ -133,7 +157,7 @@ func (p *Pool) redeem(key Key, g Grant, proof *Proof) (s *Session, failure *Sign
 		}
 		return nil, failure
 	}
-	s, err = newSession(key, g, *proof, answer, time.Now())
+	s, err = p.newSession(g, *proof, answer, time.Now())
 	if err != nil {
 		return nil, asSignInError(err, Misfit)
 	}
@@ -162,150 +186,4 @@ func asSignInError(err error, otherwise Reason) *SignInError {
 // renewAfter spreads the renewals of sessions that began together.
 func (p *Pool) renewAfter() time.Duration {
 	return p.opts.RenewAfter - rand.N(p.opts.RenewAfter/10+1) //nolint:gosec // spreads load, guards nothing
-}
-
-// retire keeps a replaced session alive for the requests that were already
-// sent with it; the sweeper signs it out later.
-func (p *Pool) retire(s *Session) {
-	p.retiredMu.Lock()
-	defer p.retiredMu.Unlock()
-	p.retired = append(p.retired, retiredSession{s, time.Now()})
-}
-
-// sweepUntilClosed signs out what nobody needs any more.
-func (p *Pool) sweepUntilClosed() {
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case now := <-ticker.C:
-			p.signOutAll(p.ctx, append(p.takeIdle(now), p.takeRetired(now)...))
-			if p.seating != nil {
-				p.seating.sweep(p, now)
-			}
-		case <-p.closing:
-			return
-		}
-	}
-}
-
-// takeIdle removes and returns the sessions that were unused for too long, and
-// forgets refusals that are over.
-func (p *Pool) takeIdle(now time.Time) []*Session {
-	var idle []*Session
-	before := now.Add(-p.opts.IdleAfter).UnixNano()
-	for i := range p.shards {
-		sh := &p.shards[i]
-		sh.mu.Lock()
-		for key, s := range sh.sessions {
-			if s.lastUsed.Load() < before {
-				delete(sh.sessions, key)
-				idle = append(idle, s)
-			}
-		}
-		for key, r := range sh.refusals {
-			if now.After(r.until) {
-				delete(sh.refusals, key)
-			}
-		}
-		sh.mu.Unlock()
-	}
-	return idle
-}
-
-// takeRetired removes and returns the replaced sessions whose time has come.
-func (p *Pool) takeRetired(now time.Time) []*Session {
-	p.retiredMu.Lock()
-	defer p.retiredMu.Unlock()
-	var due []*Session
-	var rest []retiredSession
-	for _, r := range p.retired {
-		if now.Sub(r.at) >= retireAfter {
-			due = append(due, r.session)
-		} else {
-			rest = append(rest, r)
-		}
-	}
-	p.retired = rest
-	return due
-}
-
-// Close lets sign-ins under way finish, signs out every session, in parallel,
-// and returns how many it ended and how many it could not end before ctx did.
-// Those end at Tableau by themselves. Later calls do nothing.
-func (p *Pool) Close(ctx context.Context) (ended, left int) {
-	p.once.Do(func() { ended, left = p.close(ctx) })
-	return ended, left
-}
-
-func (p *Pool) close(ctx context.Context) (ended, left int) {
-	for i := range p.shards {
-		p.shards[i].mu.Lock()
-		p.shards[i].closed = true
-		p.shards[i].mu.Unlock()
-	}
-	close(p.closing)
-	if p.seating != nil {
-		p.seating.close(p)
-	}
-	p.land(ctx)
-
-	all := p.takeIdle(time.Now().Add(p.opts.IdleAfter + time.Hour))
-	all = append(all, p.takeRetired(time.Now().Add(2*retireAfter))...)
-	if p.seating != nil {
-		seated, free := p.seating.empty(p)
-		defer p.leaveSeats()
-		defer free()
-		all = append(all, seated...)
-	}
-	failed := p.signOutAll(ctx, all)
-	return len(all) - failed, failed
-}
-
-// seatName names a seat in logs.
-func (p *Pool) seatName(s *seat) string {
-	proof, err := p.prove(Grant{}, slices.Index(p.seats, s))
-	if err != nil {
-		return ""
-	}
-	return proof.SecretID
-}
-
-// land waits for the sign-ins and sign-outs under way: a sign-in cancelled
-// halfway would leave a session at Tableau that nobody knows of. Only when ctx
-// ends are they cancelled.
-func (p *Pool) land(ctx context.Context) {
-	landed := make(chan struct{})
-	go func() {
-		p.flying.Wait()
-		p.sweeper.Wait()
-		close(landed)
-	}()
-	select {
-	case <-landed:
-	case <-ctx.Done():
-	}
-	p.cancel()
-	<-landed
-}
-
-// signOutAll ends sessions at Tableau and returns how many it could not end.
-func (p *Pool) signOutAll(ctx context.Context, sessions []*Session) (failed int) {
-	var failures atomic.Int64
-	var workers sync.WaitGroup
-	slots := make(chan struct{}, parallelSignOuts)
-	for _, s := range sessions {
-		slots <- struct{}{}
-		workers.Go(func() {
-			defer func() { <-slots }()
-			err := p.client.Load().signOut(ctx, s)
-			if err != nil {
-				failures.Add(1)
-				p.opts.Logger.Warn("session not signed out, Tableau will end it when it is idle", "session", s, "error", err.Error())
-			}
-			p.opts.Observer.signOut(SignOutEvent{Session: s, Err: err})
-		})
-	}
-	workers.Wait()
-	return int(failures.Load())
 }

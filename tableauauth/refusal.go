@@ -42,6 +42,9 @@ const (
 	// Withheld: the credential was not presented, since Tableau has refused it
 	// before and counts refusals.
 	Withheld
+	// Limited: our own limits on sign-ins kept it back, see [SignInLimits] and
+	// RetryAfter.
+	Limited
 )
 
 var reasonNames = [...]string{
@@ -56,6 +59,7 @@ var reasonNames = [...]string{
 	Unsigned:    "unsigned",
 	Barren:      "barren",
 	Withheld:    "withheld",
+	Limited:     "limited",
 }
 
 // String returns the reason's name as logs and metrics have it.
@@ -73,8 +77,10 @@ type SignInError struct {
 	Reason     Reason
 	Status     int               // HTTP status of the answer, or 0
 	Tableau    *tableauapi.Error // Tableau's error body, or nil
-	RetryAfter time.Duration     // what Tableau asked for, or 0
+	RetryAfter time.Duration     // what Tableau asked for, or our limits do, or 0
 	Err        error             // the cause below, or nil
+
+	ours bool // nothing was sent: it costs nothing to find it out again
 }
 
 // Error returns the failure in full, in one line.
@@ -129,7 +135,7 @@ func (e *SignInError) Permanent() bool {
 	case Refused:
 		code, ok := e.subCode()
 		return !ok || code.Permanent()
-	case Throttled, Unavailable, Unreachable, TimedOut, Nonsense:
+	case Throttled, Unavailable, Unreachable, TimedOut, Nonsense, Limited:
 	}
 	return false
 }

@@ -33,10 +33,11 @@ type keptBody struct {
 	read int64      // bytes read from src
 	end  error      // what src ended with
 
-	gone    atomic.Bool // kept is not the whole of what was read
-	settled atomic.Bool // there will be no further attempt
-	current atomic.Pointer[bodyAttempt]
-	closing sync.Once
+	gone     atomic.Bool // kept is not the whole of what was read
+	settled  atomic.Bool // there will be no further attempt
+	current  atomic.Pointer[bodyAttempt]
+	unwanted atomic.Bool // close was called
+	closing  sync.Once
 }
 
 // keepBody returns the body of req for repeated sending, or nil if it has none.
@@ -89,7 +90,30 @@ func (k *keptBody) settle() {
 	}
 }
 
-func (k *keptBody) close() { k.closing.Do(func() { _ = k.src.Close() }) }
+// close closes the source, or leaves it to the read that is under way: what
+// Caddy wraps a body in must not be read and closed at the same time.
+func (k *keptBody) close() {
+	k.unwanted.Store(true)
+	if k.mu.TryLock() {
+		k.unlock()
+	}
+}
+
+// unlock ends a read, and closes the source if that was left to it, or is being
+// asked for in this moment.
+func (k *keptBody) unlock() {
+	for {
+		if k.unwanted.Load() {
+			k.closing.Do(func() { _ = k.src.Close() })
+			k.mu.Unlock()
+			return
+		}
+		k.mu.Unlock()
+		if !k.unwanted.Load() || !k.mu.TryLock() {
+			return
+		}
+	}
+}
 
 // keep stores what was read from src. The lock is held.
 func (k *keptBody) keep(b []byte) {
@@ -116,7 +140,7 @@ type bodyAttempt struct {
 func (a *bodyAttempt) Read(p []byte) (n int, err error) {
 	k := a.body
 	k.mu.Lock()
-	defer k.mu.Unlock()
+	defer k.unlock()
 	switch {
 	case k.current.Load() != a || a.closed.Load():
 		return 0, http.ErrBodyReadAfterClose

@@ -19,8 +19,8 @@ func (t *seating) launch(s *seat, c *claim) {
 	idle := s.session
 	if idle != nil {
 		s.session = nil
-		if t.current[idle.key] == idle {
-			delete(t.current, idle.key)
+		if t.current[idle.lease().key] == idle {
+			delete(t.current, idle.lease().key)
 		}
 	}
 	s.busy = true
@@ -34,10 +34,10 @@ func (t *seating) fly(s *seat, c *claim, idle *Session) {
 	p := c.pool
 	if idle != nil {
 		ctx, cancel := context.WithTimeout(p.ctx, handoverTimeout)
-		idle.lease.pool.signOutAll(ctx, []*Session{idle})
+		idle.lease().pool.signOutAll(ctx, []*Session{idle})
 		cancel()
 	}
-	fresh, err := p.signIn(c.key, c.grant, slices.Index(p.seats, s))
+	fresh, err := p.signIn(c.key, c.grant, slices.Index(p.seats, s), false)
 	var failure *SignInError
 	seatRefused := errors.As(err, &failure) && failure.blamesAccount() && p.ctx.Err() == nil
 	if seatRefused && len(p.seats) > 1 {
@@ -62,11 +62,11 @@ func (t *seating) fly(s *seat, c *claim, idle *Session) {
 // seat puts a session that has begun on s, and lends it to all who wait for it.
 func (t *seating) seat(s *seat, c *claim, fresh *Session) {
 	fresh.barren = c.barren
-	fresh.lease = &lease{pool: c.pool, seat: s}
+	fresh.rarely().lease = &lease{key: c.key, pool: c.pool, seat: s}
 	s.session = fresh
 	delete(t.refusals, c.key)
 	if old := t.current[c.key]; old != nil { // a renewal
-		old.lease.retired = true
+		old.lease().retired = true
 		defer t.vacate(old)
 	}
 	t.current[c.key] = fresh
@@ -91,13 +91,13 @@ func (t *seating) refuse(c *claim, err error) {
 
 // vacate signs out a session that nobody uses, and makes its seat free.
 func (t *seating) vacate(s *Session) {
-	p, place := s.lease.pool, s.lease.seat
-	if s.lease.holds > 0 || place.session != s || p.seatsClosed {
+	p, place := s.lease().pool, s.lease().seat
+	if s.lease().holds > 0 || place.session != s || p.seatsClosed {
 		return // later, long ago, or Close does it
 	}
 	place.session, place.busy = nil, true
-	if t.current[s.key] == s {
-		delete(t.current, s.key)
+	if t.current[s.lease().key] == s {
+		delete(t.current, s.lease().key)
 	}
 	p.flying.Go(func() {
 		p.signOutAll(p.ctx, []*Session{s})
@@ -113,9 +113,8 @@ func (t *seating) vacate(s *Session) {
 func (t *seating) sweep(p *Pool, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before := now.Add(-p.opts.IdleAfter).UnixNano()
 	for _, s := range p.seats {
-		if s.session != nil && s.session.lease.pool == p && s.lastUsed() < before {
+		if s.session != nil && s.session.lease().pool == p && s.session.idleFor(now) > p.opts.IdleAfter {
 			t.vacate(s.session)
 		}
 	}
@@ -126,12 +125,28 @@ func (t *seating) sweep(p *Pool, now time.Time) {
 	}
 }
 
+// revoke takes the sessions of p out whose grants match, and returns how many.
+// It takes the lock itself.
+func (t *seating) revoke(p *Pool, match func(Grant) bool) (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, s := range t.current {
+		if s.lease().pool == p && match(s.Grant()) {
+			delete(t.current, key)
+			s.lease().retired = true
+			t.vacate(s)
+			n++
+		}
+	}
+	return n
+}
+
 // count returns how many sessions of p live. It takes the lock itself.
 func (t *seating) count(p *Pool) (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range t.current {
-		if s.lease.pool == p {
+		if s.lease().pool == p {
 			n++
 		}
 	}
@@ -155,12 +170,12 @@ func (t *seating) empty(p *Pool) (sessions []*Session, free func()) {
 	var places []*seat
 	for _, place := range p.seats {
 		s := place.session
-		if s == nil || s.lease.pool != p {
+		if s == nil || s.lease().pool != p {
 			continue
 		}
 		place.session, place.busy = nil, true
-		if t.current[s.key] == s {
-			delete(t.current, s.key)
+		if t.current[s.lease().key] == s {
+			delete(t.current, s.lease().key)
 		}
 		sessions, places = append(sessions, s), append(places, place)
 	}

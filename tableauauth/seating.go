@@ -3,7 +3,6 @@ package tableauauth
 // This file decides who gets which seat, and in what order.
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"slices"
 	"sync"
@@ -101,16 +100,16 @@ func (t *seating) claim(p *Pool, key Key, g Grant, dead *Session, now time.Time)
 	if dead != nil {
 		t.bury(dead)
 	}
-	if s := t.current[key]; s != nil && !t.kept[s.lease.seat] {
-		s.lease.holds++
-		if now.UnixNano() >= s.renewAt {
+	if s := t.current[key]; s != nil && !t.kept[s.lease().seat] {
+		s.lease().holds++
+		if p.due(s, now) {
 			t.renew(p, s, now)
 		}
 		return s, nil, nil
 	}
 	c := &claim{pool: p, key: key, grant: g, done: make(chan struct{})}
 	if dead != nil {
-		c.own = dead.lease.seat
+		c.own = dead.lease().seat
 		if c.barren = dead.barrenLine(); c.barren >= maxBarren {
 			refused := &SignInError{Reason: Barren}
 			t.refusals[key] = refusal{err: refused, until: now.Add(rememberPermanent)}
@@ -125,10 +124,10 @@ func (t *seating) claim(p *Pool, key Key, g Grant, dead *Session, now time.Time)
 
 // bury makes the seat of a session that Tableau has ended free.
 func (t *seating) bury(dead *Session) {
-	if t.current[dead.key] == dead {
-		delete(t.current, dead.key)
+	if t.current[dead.lease().key] == dead {
+		delete(t.current, dead.lease().key)
 	}
-	if s := dead.lease.seat; s.session == dead {
+	if s := dead.lease().seat; s.session == dead {
 		s.session = nil
 		t.dispatch() // somebody may have waited for this seat before
 	}
@@ -138,7 +137,7 @@ func (t *seating) bury(dead *Session) {
 func (t *seating) successor(dead *Session) *Session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s := t.current[dead.key]; s != dead {
+	if s := t.current[dead.lease().key]; s != dead {
 		return s
 	}
 	return nil
@@ -152,11 +151,11 @@ func (t *seating) release(s *Session) {
 }
 
 func (t *seating) takeBack(s *Session) {
-	s.lease.holds--
-	if s.lease.holds > 0 {
+	s.lease().holds--
+	if s.lease().holds > 0 {
 		return
 	}
-	if s.lease.retired {
+	if s.lease().retired {
 		t.vacate(s)
 	}
 	t.dispatch()
@@ -195,7 +194,7 @@ func (t *seating) dispatch() {
 // serve settles c if it can, or else sees to it that it can be settled later.
 func (t *seating) serve(c *claim, now time.Time) (settled bool) {
 	if s := t.current[c.key]; s != nil {
-		if t.kept[s.lease.seat] {
+		if t.kept[s.lease().seat] {
 			return false
 		}
 		c.give(s, false)
@@ -250,7 +249,7 @@ func (c *claim) choose(from []*seat) *seat {
 	if c.own != nil && c.own.session == nil && slices.Contains(free, c.own) {
 		return c.own
 	}
-	return slices.MinFunc(free, func(a, b *seat) int { return cmp.Compare(a.lastUsed(), b.lastUsed()) })
+	return slices.MinFunc(free, func(a, b *seat) int { return a.lastUsed().Compare(b.lastUsed()) })
 }
 
 // keep keeps one of the seats for who waits.
@@ -262,7 +261,7 @@ func (t *seating) keep(from []*seat) {
 		if a.busy != b.busy {
 			return map[bool]int{true: 1, false: -1}[a.busy]
 		}
-		return cmp.Compare(a.since(), b.since())
+		return a.since().Compare(b.since())
 	})] = true
 }
 
@@ -270,10 +269,10 @@ func (t *seating) keep(from []*seat) {
 // that nobody has. On its own seat it could not begin without ending s, and s
 // is in use.
 func (t *seating) renew(p *Pool, s *Session, now time.Time) {
-	if t.flights[s.key] != nil || len(t.queue) > 0 || now.Before(t.refusals[s.key].until) {
+	if t.flights[s.lease().key] != nil || len(t.queue) > 0 || now.Before(t.refusals[s.lease().key].until) {
 		return
 	}
-	c := &claim{pool: p, key: s.key, grant: s.grant}
+	c := &claim{pool: p, key: s.lease().key, grant: s.Grant()}
 	usable, _ := c.usable(now)
 	for _, spare := range usable {
 		if spare.session == nil && !spare.busy {

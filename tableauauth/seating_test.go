@@ -372,7 +372,7 @@ func TestDeadSeatIsReplacedOnce(t *testing.T) {
 		for i := range dead {
 			dead[i] = r.acquire(t, testSite, "alice")
 		}
-		on := dead[0].Session.lease.seat
+		on := dead[0].Session.lease().seat
 		r.KillSessions(tableautest.SessionFilter{})
 		before := len(r.entries(patSignIns))
 		for _, b := range dead {
@@ -387,8 +387,8 @@ func TestDeadSeatIsReplacedOnce(t *testing.T) {
 		if n := len(r.entries(patSignIns)) - before; n != 1 {
 			t.Errorf("%d sign-ins, want 1", n)
 		}
-		if dead[0].Session.lease.seat != on || dead[0].Session.lease.holds != 0 {
-			t.Errorf("on seat %p with %d holds, want %p with none", dead[0].Session.lease.seat, dead[0].Session.lease.holds, on)
+		if dead[0].Session.lease().seat != on || dead[0].Session.lease().holds != 0 {
+			t.Errorf("on seat %p with %d holds, want %p with none", dead[0].Session.lease().seat, dead[0].Session.lease().holds, on)
 		}
 		r.watch.check(t)
 	})
@@ -417,8 +417,7 @@ func TestDoubtfulSeatIsKept(t *testing.T) {
 // A session that Tableau accepts in the moment of the sign-in was accepted.
 func TestAcceptedAtOnce(t *testing.T) {
 	now := time.Now()
-	s := &Session{signedIn: now.UnixNano()}
-	s.lastGood.Store(s.signedIn)
+	s := &Session{terms: &terms{began: now}}
 	if s.barrenLine() != 1 {
 		t.Error("a session that was never accepted counts as if it had been")
 	}

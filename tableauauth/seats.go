@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -72,7 +73,7 @@ func (b *Binding) Release() {
 // the new one.
 func (b *Binding) replaceSeated(ctx context.Context) (*Session, error) {
 	dead := b.Session
-	fresh, _, err := b.Pool.sit(ctx, dead.grant, dead)
+	fresh, _, err := b.Pool.sit(ctx, dead.Grant(), dead)
 	switch {
 	case err != nil:
 		return nil, err
@@ -97,7 +98,7 @@ func (p *Pool) sit(ctx context.Context, g Grant, dead *Session) (s *Session, sig
 		s, signedIn, err = c.wait(ctx, p.opts.SeatWait)
 	}
 	if err == nil {
-		s.used(time.Now().UnixNano())
+		s.lastUsed.Store(s.age(time.Now())) // to the millisecond: it orders the seats
 	}
 	return s, signedIn, err
 }
@@ -108,7 +109,7 @@ type claim struct {
 	key    Key
 	grant  Grant
 	own    *seat // of the session that it had, or nil
-	barren int
+	barren uint8
 
 	done     chan struct{} // closed when the following is settled
 	session  *Session
@@ -121,7 +122,7 @@ func (c *claim) settled() bool { return c.session != nil || c.err != nil }
 
 // give lends s to c. The seating's lock is held, as for fail.
 func (c *claim) give(s *Session, signedIn bool) {
-	s.lease.holds++
+	s.lease().holds++
 	c.session, c.signedIn = s, signedIn
 	close(c.done)
 }
@@ -159,6 +160,7 @@ var errLeft = errors.New("the request waits no longer")
 // A lease is what a session has that a seat was taken for. It is guarded by the
 // seating's lock.
 type lease struct {
+	key     Key
 	pool    *Pool
 	seat    *seat
 	holds   int  // requests that use the session
@@ -171,6 +173,15 @@ type seat struct {
 	busy    bool                  // a session begins or ends
 	pools   int                   // that may use it
 	refused map[purpose]seatPause // for what Tableau does not accept it
+}
+
+// seatName names a seat in logs.
+func (p *Pool) seatName(s *seat) string {
+	proof, err := p.prove(Grant{}, slices.Index(p.seats, s))
+	if err != nil {
+		return ""
+	}
+	return proof.SecretID
 }
 
 // A purpose is what a seat is used for: Tableau may refuse it for one and
@@ -187,22 +198,23 @@ type seatPause struct {
 
 // free reports whether a session can begin on s without ending one that is in
 // use.
-func (s *seat) free() bool { return !s.busy && (s.session == nil || s.session.lease.holds == 0) }
+func (s *seat) free() bool { return !s.busy && (s.session == nil || s.session.lease().holds == 0) }
 
-// since returns when the session on s began, 0 if there is none.
-func (s *seat) since() int64 {
+// since returns when the session on s began, the zero time if there is none.
+func (s *seat) since() time.Time {
 	if s.session == nil {
-		return 0
+		return time.Time{}
 	}
-	return s.session.signedIn
+	return s.session.SignedInAt()
 }
 
-// lastUsed returns when the session on s was last used, 0 if there is none.
-func (s *seat) lastUsed() int64 {
+// lastUsed returns when the session on s was last used, the zero time if there
+// is none.
+func (s *seat) lastUsed() time.Time {
 	if s.session == nil {
-		return 0
+		return time.Time{}
 	}
-	return s.session.lastUsed.Load()
+	return s.session.lastUsedAt()
 }
 
 // pause returns why s cannot be used for c now, or nil.

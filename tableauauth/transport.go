@@ -75,7 +75,7 @@ type ScopeError struct {
 
 // Error implements error.
 func (e *ScopeError) Error() string {
-	return fmt.Sprintf("Tableau refused the method to a live session with the scopes %s", strings.Join(e.Session.grant.Scopes, " "))
+	return fmt.Sprintf("Tableau refused the method to a live session with the scopes %s", strings.Join(e.Session.terms.scopes, " "))
 }
 
 // An EndedError is a request whose session Tableau had ended, and whose body
@@ -125,43 +125,60 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	said, rejected := rejection(res)
 	if !rejected {
-		b.Session.accepted(time.Now())
+		if !hidesEnd(req) {
+			b.Pool.survived(b.Session, time.Now())
+		}
 		return res, nil
 	}
 	return t.recover(req, b, body, res, said)
 }
 
 // assure makes sure that the session lives before a body is sent that can be
-// sent only once, unless Tableau has confirmed it lately.
+// sent only once, or a request whose answer may hide that it does not, unless
+// Tableau has confirmed it lately.
 func (t *Transport) assure(req *http.Request, b *Binding, body *keptBody) error {
-	if b.Session == nil || body.sure(req.ContentLength) || b.Session.quietFor(time.Now()) < quietLimit {
+	if b.Session == nil || body.sure(req.ContentLength) && !hidesEnd(req) || b.Session.quietFor(time.Now()) < quietLimit {
 		return nil
 	}
 	switch b.Pool.client.Load().probe(req.Context(), b.Session) {
 	case alive:
-		b.Session.accepted(time.Now())
+		b.Pool.survived(b.Session, time.Now())
 		return nil
 	case dead:
-		return b.replace(req.Context(), false)
+		b.Pool.died(b.Session, time.Now())
+		return b.replace(req.Context(), true, false)
 	default:
 		return nil
 	}
 }
 
+// hidesEnd reports whether the answer to req may be 200 although the session
+// has ended: the Metadata API is known to answer with a warning that its store
+// is still being filled (issue 9 of tableau/metadata-api-samples), which it says
+// to live sessions too.
+func hidesEnd(req *http.Request) bool {
+	return strings.HasPrefix(req.URL.Path, "/api/metadata/") || strings.HasPrefix(req.URL.Path, "/relationship-service-war/")
+}
+
 // recover finds out what a rejection means and makes the best of it.
 func (t *Transport) recover(req *http.Request, b *Binding, body *keptBody, res *http.Response, said *tableauapi.Error) (*http.Response, error) {
 	ctx := req.Context()
+	certain := true
 	if b.Pool.successor(b.Session) == nil { // if there is one, the session is known to be dead
 		switch state := b.Pool.client.Load().probe(ctx, b.Session); {
 		case state == alive && said != nil:
 			_ = res.Body.Close()
-			b.Session.accepted(time.Now())
+			b.Pool.survived(b.Session, time.Now())
 			return nil, &ScopeError{Session: b.Session, Tableau: said}
 		case state == alive,
 			// A session that may live is not ended on a guess, and on a seat
 			// the next sign-in would end it for everybody.
-			state == unknown && (b.Session.lease != nil || time.Since(b.Session.SignedInAt()) < youngSession):
+			state == unknown && (b.Session.lease() != nil || time.Since(b.Session.SignedInAt()) < youngSession):
 			return res, nil
+		case state == dead:
+			b.Pool.died(b.Session, time.Now())
+		default:
+			certain = false
 		}
 	}
 	if err := ctx.Err(); err != nil {
@@ -171,7 +188,7 @@ func (t *Transport) recover(req *http.Request, b *Binding, body *keptBody, res *
 
 	_ = res.Body.Close()
 	again := body.again()
-	if err := b.replace(ctx, again); err != nil {
+	if err := b.replace(ctx, certain, again); err != nil {
 		return nil, err
 	}
 	if !again {
@@ -184,15 +201,15 @@ func (t *Transport) recover(req *http.Request, b *Binding, body *keptBody, res *
 	// A second rejection goes to the client as it is. Were it looked into, a
 	// request could cost any number of calls.
 	if _, rejected := rejection(res); !rejected {
-		b.Session.accepted(time.Now())
+		b.Pool.survived(b.Session, time.Now())
 	}
 	return res, nil
 }
 
 // replace puts a new session in the place of the dead one.
-func (b *Binding) replace(ctx context.Context, replay bool) error {
+func (b *Binding) replace(ctx context.Context, certain, replay bool) error {
 	dead := b.Session
-	fresh, err := b.successor(ctx)
+	fresh, err := b.successor(ctx, certain)
 	b.Pool.opts.Observer.recovered(RecoverEvent{Dead: dead, Replayed: replay && err == nil, Err: err})
 	if err != nil {
 		return err
@@ -201,11 +218,11 @@ func (b *Binding) replace(ctx context.Context, replay bool) error {
 	return nil
 }
 
-func (b *Binding) successor(ctx context.Context) (*Session, error) {
-	if b.Session.lease != nil {
+func (b *Binding) successor(ctx context.Context, certain bool) (*Session, error) {
+	if b.Session.lease() != nil {
 		return b.replaceSeated(ctx)
 	}
-	return b.Pool.Replace(ctx, b.Session)
+	return b.Pool.replace(ctx, b.Session, certain)
 }
 
 // send sends a copy of req as b says, and clears what comes back of

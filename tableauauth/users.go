@@ -72,12 +72,12 @@ func (k *knownUsers) drop(site, user string) bool {
 // userID returns the LUID of g's user. Where it is not known yet, a session of
 // the account's own asks for it, and ends before another begins. Should that
 // session die in between, which says nothing about the account, another asks.
-func (p *Pool) userID(g Grant, proof Proof) (id string, failure *SignInError) {
+func (p *Pool) userID(ctx context.Context, g Grant, proof Proof) (id string, failure *SignInError) {
 	if id, ok := p.userIDs.get(g.Site, g.User); ok {
 		return id, nil
 	}
 	for range maxLookUps {
-		if id, failure = p.lookUp(g, proof); failure == nil {
+		if id, failure = p.lookUp(ctx, g, proof); failure == nil {
 			p.userIDs.put(g.Site, g.User, id)
 			return id, nil
 		}
@@ -90,13 +90,13 @@ func (p *Pool) userID(g Grant, proof Proof) (id string, failure *SignInError) {
 }
 
 // lookUp asks for the LUID of g's user once.
-func (p *Pool) lookUp(g Grant, proof Proof) (string, *SignInError) {
-	own, failure := p.redeem(Key{}, Grant{Site: g.Site}, &proof)
+func (p *Pool) lookUp(ctx context.Context, g Grant, proof Proof) (string, *SignInError) {
+	own, failure := p.redeem(ctx, Grant{Site: g.Site}, &proof)
 	if failure != nil {
 		return "", failure
 	}
-	own.actsAs = p.account.Owner()
-	id, err := p.client.Load().findUser(p.ctx, own, g.User)
+	own.rarely().actsAs = p.account.Owner()
+	id, err := p.client.Load().findUser(ctx, own, g.User)
 	p.signOutAll(p.ctx, []*Session{own})
 	if err == nil {
 		return id, nil
@@ -113,7 +113,7 @@ func (p *Pool) owner(s *Session) string {
 	if name := p.account.Owner(); name != "" {
 		return name
 	}
-	if name, ok := p.owners.get(s.grant.Site, s.userID); ok {
+	if name, ok := p.owners.get(s.terms.site, s.UserID()); ok {
 		return name
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, ownerTimeout)
@@ -123,7 +123,7 @@ func (p *Pool) owner(s *Session) string {
 		p.opts.Logger.Warn("Tableau does not say whose session it is, so records will not", "session", s, "error", err.Error())
 		return ""
 	}
-	p.owners.put(s.grant.Site, s.userID, name)
+	p.owners.put(s.terms.site, s.UserID(), name)
 	return name
 }
 
@@ -143,7 +143,7 @@ func (c *Client) findUser(ctx context.Context, s *Session, name string) (luid st
 		Users   []userAnswer `xml:"users>user"`
 	}
 	query := url.Values{"filter": {"name:eq:" + name}}
-	if err := c.ask(ctx, s, "/sites/"+s.siteID+"/users?"+query.Encode(), &answer); err != nil {
+	if err := c.ask(ctx, s, "/sites/"+s.SiteID()+"/users?"+query.Encode(), &answer); err != nil {
 		return "", err
 	}
 	var like string
@@ -153,7 +153,7 @@ func (c *Client) findUser(ctx context.Context, s *Session, name string) (luid st
 			like = u.Name
 		case u.Name != name || !tableauapi.IsLUID(u.ID):
 		case luid != "":
-			return "", &SignInError{Reason: Refused, Err: fmt.Errorf("the site %q has several users named %q, in different domains", s.grant.Site, name)}
+			return "", &SignInError{Reason: Refused, Err: fmt.Errorf("the site %q has several users named %q, in different domains", s.terms.site, name)}
 		default:
 			luid = u.ID
 		}
@@ -162,9 +162,9 @@ func (c *Client) findUser(ctx context.Context, s *Session, name string) (luid st
 	case luid != "":
 		return luid, nil
 	case like != "":
-		return "", &SignInError{Reason: Refused, Err: fmt.Errorf("the site %q has no user named %q, but %q: map the identity to that spelling", s.grant.Site, name, like)}
+		return "", &SignInError{Reason: Refused, Err: fmt.Errorf("the site %q has no user named %q, but %q: map the identity to that spelling", s.terms.site, name, like)}
 	default:
-		return "", &SignInError{Reason: Refused, Err: fmt.Errorf("the site %q has no user named %q: add the user at Tableau, or map the identity to another", s.grant.Site, name)}
+		return "", &SignInError{Reason: Refused, Err: fmt.Errorf("the site %q has no user named %q: add the user at Tableau, or map the identity to another", s.terms.site, name)}
 	}
 }
 
@@ -180,7 +180,7 @@ func (c *Client) currentUser(ctx context.Context, s *Session) (string, error) {
 		return "", err
 	}
 	user := answer.Session.User
-	if !strings.EqualFold(user.ID, s.userID) || CheckUser(user.Name) != nil {
+	if !strings.EqualFold(user.ID, s.UserID()) || CheckUser(user.Name) != nil {
 		return "", errors.New("the answer is about another user, or has no name that could be one")
 	}
 	return user.Name, nil
@@ -191,7 +191,7 @@ func (c *Client) currentUser(ctx context.Context, s *Session) (string, error) {
 func (c *Client) ask(ctx context.Context, s *Session, path string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
-	res, err := c.call(ctx, http.MethodGet, "/api/"+s.apiVersion+path, s.token, nil)
+	res, err := c.call(ctx, http.MethodGet, "/api/"+s.terms.apiVersion+path, s.token, nil)
 	switch {
 	case err != nil:
 		return networkError(ctx, err)

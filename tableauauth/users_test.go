@@ -53,7 +53,7 @@ func TestFindUser(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := &Client{Origin: testOrigin, Transport: answering(200, `<tsResponse xmlns="http://tableau.com/api"><users>`+test.users+`</users></tsResponse>`)}
-			got, err := c.findUser(t.Context(), &Session{apiVersion: "3.6", siteID: oneLUID}, "alice")
+			got, err := c.findUser(t.Context(), &Session{terms: &terms{apiVersion: "3.6", siteID: oneLUID}}, "alice")
 			if err != nil {
 				got = err.Error()
 			}
@@ -71,7 +71,7 @@ func TestFindUserEscapes(t *testing.T) {
 		query = req.URL.RawQuery
 		return answering(200, `<tsResponse/>`).RoundTrip(req)
 	})}
-	if _, err := c.findUser(t.Context(), &Session{apiVersion: "3.6", siteID: oneLUID}, "a&b=c d+é"); err == nil {
+	if _, err := c.findUser(t.Context(), &Session{terms: &terms{apiVersion: "3.6", siteID: oneLUID}}, "a&b=c d+é"); err == nil {
 		t.Error("no error")
 	}
 	if want := "filter=name%3Aeq%3Aa%26b%3Dc+d%2B%C3%A9"; query != want {

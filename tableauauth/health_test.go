@@ -1,0 +1,176 @@
+package tableauauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauauth/tableautest"
+)
+
+// outage is a fault of sign-ins, and what comes of it.
+var outages = map[string]struct {
+	fault  tableautest.Fault
+	reason Reason
+}{
+	"503":     {tableautest.Fault{Refuse: &tableautest.Refusal{Code: "503000"}}, Unavailable},
+	"429":     {tableautest.Fault{Refuse: &tableautest.Refusal{Code: "429000"}}, Throttled},
+	"cut":     {tableautest.Fault{Cut: tableautest.CutBeforeHeaders}, Unreachable},
+	"garbage": {tableautest.Fault{Body: tableautest.HTMLBody}, Nonsense},
+}
+
+// TestOutage: while the sign-in endpoint is down, few sign-ins are tried, live
+// sessions go on, and somebody who signs in after its return is served within
+// 5 seconds.
+func TestOutage(t *testing.T) {
+	for name, outage := range outages {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, anybody, PoolOptions{})
+				live := r.session(t, "alice")
+				outage.fault.Match.SignIn = true
+				down := r.AddFault(outage.fault)
+				const seconds = 10 * 60
+				for i := range seconds * 4 {
+					_, _, err := r.pool.Get(t.Context(), grant(fmt.Sprintf("user%d", i)))
+					failure, ok := errors.AsType[*SignInError](err)
+					if !ok || failure.Reason != outage.reason || failure.ours && failure.Tableau != nil {
+						t.Fatalf("got %v, want the reason %s", err, outage.reason)
+					}
+					if i%100 == 0 {
+						if res, _, err := r.do(t, live, http.MethodGet, "/sites/{site}/workbooks", ""); err != nil || res.StatusCode != http.StatusOK {
+							t.Fatalf("the live session: %v, %v", res, err)
+						}
+					}
+					time.Sleep(time.Second / 4)
+				}
+				if n := down.Hits(); n < seconds/3 || n > unhealthyAfter+seconds/3 {
+					t.Errorf("%d sign-ins were tried in %d s, want %d", n, seconds, seconds/3)
+				}
+				down.Remove()
+				back := time.Now()
+				for i := 0; ; i++ {
+					if _, _, err := r.pool.Get(t.Context(), grant(fmt.Sprintf("late%d", i))); err == nil {
+						break
+					}
+					time.Sleep(time.Second / 10)
+				}
+				if took := time.Since(back); took > 5*time.Second {
+					t.Errorf("served %v after Tableau's return", took)
+				}
+				if n := failedWith(outage.reason, r.outcomes(t, 50)); n != 0 {
+					t.Errorf("%d are kept back afterwards", n)
+				}
+			})
+		})
+	}
+}
+
+// TestHungSignIns: Tableau takes sign-ins and says nothing. One is begun every 3
+// seconds all the same, the first that is answered ends the waiting of all, and
+// nobody's is in the air twice.
+func TestHungSignIns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, anybody, PoolOptions{Limits: SignInLimits{Wait: time.Minute, Rate: 1000}})
+		hung := r.AddFault(tableautest.Fault{Match: tableautest.Match{SignIn: true}, Hang: true, Count: 28})
+		served := make(chan time.Duration, 100)
+		began := time.Now()
+		for i := range 100 {
+			go func() {
+				if _, _, err := r.pool.Get(t.Context(), grant(fmt.Sprintf("user%d", i))); err == nil {
+					served <- time.Since(began)
+				}
+			}()
+		}
+		time.Sleep(25 * time.Second)
+		// 22 at once, and six more, one by one; the seventh is answered.
+		if n := hung.Hits(); n != 28 {
+			t.Errorf("%d hung, want 28", n)
+		}
+		if len(served) != 100 {
+			t.Errorf("%d of 100 served within 25 s", len(served))
+		}
+		close(served)
+		for took := range served {
+			if took != 21*time.Second {
+				t.Errorf("served after %v, want 21 s", took)
+			}
+		}
+		// What hung may have become a session that nobody knows of; what was
+		// begun again is one that somebody has.
+		if n := r.SignIns(tableautest.SignInFilter{}); n != 100 {
+			t.Errorf("%d sign-ins, want 100", n)
+		}
+	})
+}
+
+// TestSlowIsNotHung: of a Tableau that is slow, no sign-in is begun twice.
+func TestSlowIsNotHung(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, anybody, PoolOptions{Limits: SignInLimits{Wait: time.Minute}})
+		r.AddFault(tableautest.Fault{Match: tableautest.Match{SignIn: true}, Delay: 12 * time.Second})
+		for i := range 10 {
+			go func() { _, _, _ = r.pool.Get(t.Context(), grant(fmt.Sprintf("user%d", i))) }()
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Minute)
+		if n := len(r.entries("sign_in")); n != 10 {
+			t.Errorf("%d sign-ins, want 10", n)
+		}
+	})
+}
+
+// TestOthersMistakesAreNoOutage: a Connected App's refusals are no reason to
+// keep others waiting.
+func TestOthersMistakesAreNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, tableautest.Options{}, PoolOptions{})
+		for i := range 20 {
+			if _, _, err := r.pool.Get(t.Context(), grant(fmt.Sprintf("nobody%d", i))); err == nil {
+				t.Fatal("no error")
+			}
+		}
+		if _, signedIn, err := r.pool.Get(t.Context(), grant("alice")); err != nil || !signedIn {
+			t.Errorf("signed in %t, error %v", signedIn, err)
+		}
+	})
+}
+
+// TestOutageTellsNothingOfOthers: what Tableau said to one user is not in what
+// another is told.
+func TestOutageTellsNothingOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, anybody, PoolOptions{})
+		r.AddFault(tableautest.Fault{Match: tableautest.Match{SignIn: true}, Refuse: &tableautest.Refusal{Code: "503000", Detail: "about-user-zero"}})
+		var err error
+		for i := range unhealthyAfter + 1 {
+			_, _, err = r.pool.Get(t.Context(), grant(fmt.Sprintf("user%d", i)))
+		}
+		if err == nil || strings.Contains(err.Error(), "about-user-zero") || !strings.Contains(err.Error(), "several times in a row") {
+			t.Errorf("told: %v", err)
+		}
+	})
+}
+
+// TestOutageObeysRetryAfter: no sign-in of anybody before Tableau wants one.
+func TestOutageObeysRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, anybody, PoolOptions{})
+		busy := r.AddFault(tableautest.Fault{Match: tableautest.Match{SignIn: true}, Count: unhealthyAfter, Refuse: &tableautest.Refusal{Code: "429000", RetryAfter: "60"}})
+		r.outcomes(t, unhealthyAfter)
+		for i := range 59 {
+			if _, _, err := r.pool.Get(t.Context(), grant(fmt.Sprintf("late%d", i))); failedWith(Throttled, []error{err}) != 1 {
+				t.Fatalf("after %d s: %v", i, err)
+			}
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Second)
+		if _, _, err := r.pool.Get(t.Context(), grant("alice")); err != nil || busy.Hits() != unhealthyAfter {
+			t.Errorf("after 60 s: %v, %d refused", err, busy.Hits())
+		}
+	})
+}
