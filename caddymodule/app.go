@@ -44,7 +44,8 @@ type App struct {
 
 	// How many sign-ins may be under way at once, with each credential. A third
 	// of them is kept for trying whether a Tableau that has stopped answering
-	// has recovered. Default: `32`.
+	// has recovered; with fewer than 30, that may be found out up to 30 seconds
+	// late. Default: `32`.
 	MaxSignIns int `json:"max_sign_ins,omitempty"`
 
 	// How many sign-ins may wait for their turn. Default: `1000`.

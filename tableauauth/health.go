@@ -46,15 +46,15 @@ type attempt struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	began  time.Time
-	jwt    bool // nothing is lost if it is presented again
+	again  bool // nothing is lost if another takes its place
 }
 
 // overtaken reports whether a was cancelled because Tableau answers others.
 func (a *attempt) overtaken() bool { return errors.Is(context.Cause(a.ctx), errOvertaken) }
 
 // begin notes that a sign-in begins.
-func (g *gate) begin(ctx context.Context, jwt bool) *attempt {
-	a := &attempt{began: time.Now(), jwt: jwt}
+func (g *gate) begin(ctx context.Context, again bool) *attempt {
+	a := &attempt{began: time.Now(), again: again}
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -91,8 +91,12 @@ func (h *health) note(a *attempt, failure *SignInError, now time.Time) (changed 
 	case failure.blamesTableau():
 		h.failures++
 		h.last = failure
-		if at := now.Add(max(probeEvery, failure.RetryAfter)); at.After(h.probeAt) {
-			h.probeAt = at
+		// From its beginning: one that hung and timed out at last must not keep
+		// back the next.
+		for _, at := range []time.Time{a.began.Add(probeEvery), now.Add(failure.RetryAfter)} {
+			if at.After(h.probeAt) {
+				h.probeAt = at
+			}
 		}
 	default:
 		h.failures = 0 // Tableau has judged the credential, so it works
@@ -105,7 +109,7 @@ func (h *health) note(a *attempt, failure *SignInError, now time.Time) (changed 
 func (h *health) overtake(a *attempt, now time.Time) {
 	took := now.Sub(a.began)
 	for other := range h.flying {
-		if age := now.Sub(other.began); other.jwt && age > hungAfter && age > hungTimes*took {
+		if age := now.Sub(other.began); other.again && age > hungAfter && age > hungTimes*took {
 			other.cancel(errOvertaken)
 		}
 	}

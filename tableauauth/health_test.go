@@ -1,8 +1,11 @@
 package tableauauth
 
 import (
+	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -171,6 +174,88 @@ func TestOutageObeysRetryAfter(t *testing.T) {
 		time.Sleep(time.Second)
 		if _, _, err := r.pool.Get(t.Context(), grant("alice")); err != nil || busy.Hits() != unhealthyAfter {
 			t.Errorf("after 60 s: %v, %d refused", err, busy.Hits())
+		}
+	})
+}
+
+// slowFor delays the sign-ins of one user by d.
+func (r *rig) slowFor(user string, d time.Duration) http.RoundTripper {
+	return roundTripFunc(func(req *http.Request) (*http.Response, error) {
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			return nil, err
+		}
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		if parts := bytes.Split(body, []byte(".")); len(parts) > 2 {
+			claims, _ := base64.RawURLEncoding.DecodeString(string(parts[1]))
+			if bytes.Contains(claims, []byte(`"sub":"`+user+`"`)) {
+				select {
+				case <-time.After(d):
+				case <-req.Context().Done():
+					return nil, req.Context().Err()
+				}
+			}
+		}
+		return r.base.RoundTrip(req)
+	})
+}
+
+// TestOvertakenOnce: a sign-in that is slow for one user only is begun again
+// once, however many others succeed meanwhile.
+func TestOvertakenOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, anybody, PoolOptions{})
+		r.pool.UseClient(Client{Transport: r.slowFor("alice", 20*time.Second)})
+		slow := make(chan error, 1)
+		began := time.Now()
+		go func() { _, _, err := r.pool.Get(t.Context(), grant("alice")); slow <- err }()
+		for i := range 10 {
+			time.Sleep(hungAfter)
+			r.session(t, fmt.Sprintf("user%d", i))
+		}
+		if err := <-slow; err != nil {
+			t.Errorf("the slow one: %v", err)
+		}
+		if took := time.Since(began); took < 22*time.Second || took > 26*time.Second {
+			t.Errorf("took %v: begun again once, it takes 20 s and what passed before", took)
+		}
+	})
+}
+
+// TestHungProbesDoNotHoldBack: probes that time out after Tableau's return keep
+// nobody waiting.
+func TestHungProbesDoNotHoldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, anybody, PoolOptions{})
+		down := r.AddFault(tableautest.Fault{Match: tableautest.Match{SignIn: true}, Count: unhealthyAfter, Refuse: &tableautest.Refusal{Code: "503000"}})
+		r.outcomes(t, unhealthyAfter)
+		if down.Hits() != unhealthyAfter {
+			t.Fatalf("%d sign-ins", down.Hits())
+		}
+		hung := make(chan struct{}, 100)
+		// They time out half a second before the next would begin.
+		r.pool.UseClient(Client{Timeout: 29500 * time.Millisecond, Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+			hung <- struct{}{}
+			<-req.Context().Done()
+			return nil, req.Context().Err()
+		})})
+		for i := range 40 { // probes begin at 3, 6, 9 ... seconds and hang for 30
+			go func() { _, _, _ = r.pool.Get(t.Context(), grant(fmt.Sprintf("hung%d", i))) }()
+			time.Sleep(time.Second)
+		}
+		if len(hung) < 8 {
+			t.Fatalf("%d probes hung", len(hung))
+		}
+		r.pool.UseClient(Client{Transport: r.base})
+		back := time.Now()
+		for i := 0; ; i++ {
+			if _, _, err := r.pool.Get(t.Context(), grant(fmt.Sprintf("late%d", i))); err == nil {
+				break
+			}
+			time.Sleep(time.Second / 10)
+		}
+		if took := time.Since(back); took > 5*time.Second {
+			t.Errorf("served %v after Tableau's return", took)
 		}
 	})
 }

@@ -29,8 +29,9 @@ type SignInLimits struct {
 	PerGrant float64
 
 	// InFlight is how many sign-ins may run at once. A third of these is kept
-	// for the time when nothing comes back: then a sign-in is begun now and
-	// then, to see when Tableau has recovered. Default: 32.
+	// for the time when nothing comes back: then a sign-in is begun every 3
+	// seconds, to see when Tableau has recovered. With fewer than 30, these too
+	// may all hang, until one has timed out. Default: 32.
 	InFlight int
 
 	// Queue is how many sign-ins may wait for their turn. Default: 1000.

@@ -38,13 +38,13 @@ func (p *Pool) signInAgain(g Grant, seat int) (*Session, error) {
 	var corrected, failedOver, overtaken bool // each is worth one more attempt
 	for {
 		before := p.clock.correction()
-		s, proof, failure, hung := p.attempt(g, seat)
+		s, proof, failure, hung := p.attempt(g, seat, p.account == nil && !overtaken)
 		switch {
 		case failure == nil:
 			return s, nil
 		case p.ctx.Err() != nil:
 			return nil, ErrPoolClosed
-		case hung && !overtaken:
+		case hung:
 			overtaken = true
 		case failure.Reason != Refused:
 			return nil, failure
@@ -79,9 +79,10 @@ func (p *Pool) reportFailover(secretID string, failure *SignInError) {
 }
 
 // attempt makes a proof, presents it once and reports the outcome. hung tells
-// that there was none, while Tableau answered others.
-func (p *Pool) attempt(g Grant, seat int) (s *Session, proof Proof, failure *SignInError, hung bool) {
-	a := p.gate.begin(p.ctx, p.account == nil)
+// that there was none, while Tableau answered others; it is only found out if
+// again.
+func (p *Pool) attempt(g Grant, seat int, again bool) (s *Session, proof Proof, failure *SignInError, hung bool) {
+	a := p.gate.begin(p.ctx, again)
 	s, proof, failure = p.present(a.ctx, g, seat)
 	hung = failure != nil && a.overtaken()
 	if p.gate.end(a, failure) {
