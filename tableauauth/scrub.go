@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauapi"
@@ -43,9 +44,15 @@ var headerAliases = strings.NewReplacer("_", "-", ".", "-", " ", "-")
 
 // scrub removes from an answer what would hand Tableau's session to the
 // client: its cookies, X-Tableau-Auth, and any header that repeats the token.
-// Trailers come when the body has been read, announced or not.
-func scrub(res *http.Response, s *Session) {
+// Trailers come when the body has been read, announced or not. Where the answer
+// points to Tableau, the client is to come back to us.
+func scrub(res *http.Response, s *Session, origin *url.URL) {
 	scrubHeader(res.Header, s)
+	for _, name := range []string{"Location", "Content-Location"} {
+		if to := res.Header.Get(name); to != "" {
+			res.Header.Set(name, relocated(to, origin))
+		}
+	}
 	scrubHeader(res.Trailer, s) // the names that were announced
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		res.Body = &scrubbedBody{res.Body, res, s}
@@ -55,6 +62,11 @@ func scrub(res *http.Response, s *Session) {
 func scrubHeader(h http.Header, s *Session) {
 	delete(h, "Set-Cookie")
 	delete(h, headerAuth)
+	for name := range h {
+		if strings.HasPrefix(name, "Access-Control-") {
+			delete(h, name) // which pages may read what comes from here is not Tableau's to say
+		}
+	}
 	if s == nil {
 		return
 	}
@@ -66,6 +78,32 @@ func scrubHeader(h http.Header, s *Session) {
 			}
 		}
 	}
+}
+
+// relocated returns an address at origin without scheme and authority, by which
+// it is one here, and any other as it is: no session goes there.
+func relocated(to string, origin *url.URL) string {
+	u, err := url.Parse(to)
+	if err != nil || u.Host == "" || u.Opaque != "" || u.Scheme != "" && !strings.EqualFold(u.Scheme, origin.Scheme) {
+		return to
+	}
+	if !sameHost(u, origin) {
+		return to
+	}
+	path := "/" + strings.TrimLeft(u.EscapedPath(), "/") // two slashes would be another host's address
+	here := url.URL{RawQuery: u.RawQuery, ForceQuery: u.ForceQuery, Fragment: u.Fragment, RawFragment: u.RawFragment}
+	return path + here.String()
+}
+
+// sameHost reports whether both name the same host and port.
+func sameHost(a, origin *url.URL) bool {
+	port := func(u *url.URL) string {
+		if p := u.Port(); p != "" {
+			return p
+		}
+		return map[string]string{"https": "443", "http": "80"}[origin.Scheme]
+	}
+	return strings.EqualFold(a.Hostname(), origin.Hostname()) && port(a) == port(origin)
 }
 
 // A scrubbedBody clears the trailers of its answer as soon as they are there.

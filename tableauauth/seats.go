@@ -51,11 +51,12 @@ func (e *NoSeatError) Error() string {
 // The error is a *SignInError, a *NoSeatError, ctx's error, or [ErrPoolClosed].
 func (b *Binding) Acquire(ctx context.Context, g Grant) (signedIn bool, err error) {
 	b.Release()
+	b.acquired, b.grant = true, b.Pool.narrow(g)
 	if b.Pool.seating == nil {
 		b.Session, signedIn, err = b.Pool.Get(ctx, g)
 		return signedIn, err
 	}
-	b.Session, signedIn, err = b.Pool.sit(ctx, b.Pool.narrow(g), nil)
+	b.Session, signedIn, err = b.Pool.sit(ctx, b.grant, nil)
 	b.held = err == nil
 	return signedIn, err
 }

@@ -36,8 +36,14 @@ type Binding struct {
 	// on with another.
 	Replaced bool
 
-	held bool // Session was lent by Acquire
+	held     bool  // Session was lent by Acquire
+	acquired bool  // Session came by Acquire,
+	grant    Grant // for this
 }
+
+// ErrOtherGrant is returned for a request that was about to leave with the
+// session of another grant than its own. It was not sent.
+var ErrOtherGrant = errors.New("the session is of another grant than the request's: nothing was sent")
 
 type bindingKey struct{}
 
@@ -94,8 +100,8 @@ func (e *EndedError) Error() string {
 // session's origin or not at all. If Tableau has ended the session, it gets a
 // new one and sends the request once more.
 //
-// Besides the errors of Base, RoundTrip returns [ErrNoBinding], *[OriginError],
-// *[ScopeError], *[EndedError] and, if no new session could be had,
+// Besides the errors of Base, RoundTrip returns [ErrNoBinding], [ErrOtherGrant],
+// *[OriginError], *[ScopeError], *[EndedError] and, if no new session could be had,
 // *[SignInError] or *[NoSeatError].
 type Transport struct {
 	// Base sends the request. If nil, http.DefaultTransport is used.
@@ -115,6 +121,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if err := checkOrigin(req, b.Pool.origin); err != nil {
 		return nil, err
+	}
+	if b.acquired && b.Session != nil && !b.Session.isFor(b.grant) {
+		return nil, ErrOtherGrant
 	}
 	if err := t.assure(req, b, body); err != nil {
 		return nil, err
@@ -243,7 +252,7 @@ func (t *Transport) send(req *http.Request, b *Binding, body *keptBody) (*http.R
 	if err != nil {
 		return nil, err
 	}
-	scrub(res, b.Session)
+	scrub(res, b.Session, b.Pool.origin)
 	return res, nil
 }
 

@@ -353,3 +353,26 @@ func TestHeaderThatRepeatsTheTokenIsRemoved(t *testing.T) {
 		t.Errorf("%v, %v", res.Header, err)
 	}
 }
+
+// TestSendsNothingAsAnother: should a session of somebody else ever get into a
+// binding, nothing leaves.
+func TestSendsNothingAsAnother(t *testing.T) {
+	r := newRig(t, tableautest.Options{}, PoolOptions{})
+	bob := r.session(t, "bob")
+	b := &Binding{Pool: r.pool}
+	if _, err := b.Acquire(t.Context(), grant("alice")); err != nil {
+		t.Fatal(err)
+	}
+	b.Session = bob
+	before := len(r.Journal())
+	req, err := http.NewRequestWithContext(NewContext(t.Context(), b), http.MethodGet, testAPI+"/sites/x/workbooks", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := roundTrip(t, &Transport{Base: r.base}, req); !errors.Is(err, ErrOtherGrant) {
+		t.Errorf("got %v", err)
+	}
+	if n := len(r.Journal()); n != before {
+		t.Error("something was sent")
+	}
+}

@@ -1,0 +1,59 @@
+package tableauauth
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+)
+
+func TestRelocated(t *testing.T) {
+	origin, err := url.Parse("https://tableau.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ to, want string }{
+		{"https://tableau.example/api/3.24/sites/x/jobs/1?a=b&c=%2F#part", "/api/3.24/sites/x/jobs/1?a=b&c=%2F#part"},
+		{"https://tableau.example:443/api", "/api"},
+		{"HTTPS://Tableau.Example/api", "/api"},
+		{"//tableau.example/api", "/api"},
+		{"https://tableau.example", "/"},
+		{"https://tableau.example//evil.example/x", "/evil.example/x"},
+		{"https://tableau.example/a%2Fb", "/a%2Fb"},
+		{"https://user:password@tableau.example/api", "/api"},
+		{"https://tableau.example?", "/?"},
+		// Not there: the client gets what Tableau said.
+		{"https://elsewhere.example/api", "https://elsewhere.example/api"},
+		{"https://tableau.example:8443/api", "https://tableau.example:8443/api"},
+		{"http://tableau.example/api", "http://tableau.example/api"},
+		{"/api/3.24/x", "/api/3.24/x"},
+		{"x", "x"},
+		{"mailto:admin@tableau.example", "mailto:admin@tableau.example"},
+		{"https://tableau.example/%zz", "https://tableau.example/%zz"},
+	}
+	for _, test := range tests {
+		if got := relocated(test.to, origin); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.to, got, test.want)
+		}
+	}
+}
+
+// TestWayBack: what points to Tableau points here, which pages may read the
+// answer is not Tableau's to say, and cookies stay with us.
+func TestWayBack(t *testing.T) {
+	res := &http.Response{StatusCode: http.StatusFound, Header: http.Header{
+		"Location":                         {testOrigin + "/api/3.24/serverinfo"},
+		"Content-Location":                 {testOrigin + "/api"},
+		"Access-Control-Allow-Origin":      {"*"},
+		"Access-Control-Allow-Credentials": {"true"},
+		"Set-Cookie":                       {"workgroup_session_id=x"},
+		"X-Other":                          {"stays"},
+	}, Body: http.NoBody}
+	origin, err := url.Parse(testOrigin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scrub(res, nil, origin)
+	if len(res.Header) != 3 || res.Header.Get("Location") != "/api/3.24/serverinfo" || res.Header.Get("Content-Location") != "/api" || res.Header.Get("X-Other") != "stays" {
+		t.Errorf("left: %v", res.Header)
+	}
+}
