@@ -222,6 +222,33 @@ func TestOvertakenOnce(t *testing.T) {
 	})
 }
 
+// TestRefusedProbeIsNotSpent: a user whose own limit is used up, and who tries
+// all the time, does not use up the probes of others.
+func TestRefusedProbeIsNotSpent(t *testing.T) {
+	for off := range 100 { // tenths of a second, as long as it takes alice to be let through again
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, anybody, PoolOptions{Limits: SignInLimits{PerGrant: 6}})
+			down := r.AddFault(tableautest.Fault{Match: tableautest.Match{SignIn: true}, Refuse: &tableautest.Refusal{Code: "503000"}})
+			try := func(user string) (served bool) {
+				_, _, err := r.pool.Get(t.Context(), grant(user))
+				return err == nil
+			}
+			for range 10*60*3 + off {
+				try("alice")
+				time.Sleep(100 * time.Millisecond)
+			}
+			down.Remove()
+			back := time.Now()
+			for try("alice"); !try("bob"); try("alice") {
+				time.Sleep(100 * time.Millisecond)
+			}
+			if took := time.Since(back); took > 5*time.Second {
+				t.Errorf("bob was served %v after Tableau's return", took)
+			}
+		})
+	}
+}
+
 // TestHungProbesDoNotHoldBack: probes that time out after Tableau's return keep
 // nobody waiting.
 func TestHungProbesDoNotHoldBack(t *testing.T) {

@@ -121,13 +121,11 @@ func (g *gate) enter(ctx context.Context, key Key) *SignInError {
 }
 
 // reserve takes a place in time for a sign-in, which may be some time ahead.
+// What refuses it spends nothing: neither the grant's number nor the probe.
 func (g *gate) reserve(key Key, now time.Time) (delay time.Duration, refused *SignInError) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if refused := g.health.refuses(now); refused != nil {
-		return 0, refused
-	}
-	if !g.grant(key).AllowN(now, 1) {
+	if g.spent(key, now) {
 		return 0, limited(time.Duration(float64(time.Minute)/g.limits.PerGrant),
 			fmt.Errorf("the sessions of this grant had to be begun more often than %g times a minute: something ends them", g.limits.PerGrant))
 	}
@@ -135,12 +133,18 @@ func (g *gate) reserve(key Key, now time.Time) (delay time.Duration, refused *Si
 	delay = place.DelayFrom(now)
 	switch {
 	case delay > g.limits.Wait:
-		place.CancelAt(now)
-		return 0, limited(delay-g.limits.Wait, fmt.Errorf("more sign-ins are due than %g a second", g.limits.Rate))
+		refused = limited(delay-g.limits.Wait, fmt.Errorf("more sign-ins are due than %g a second", g.limits.Rate))
 	case delay > 0 && g.full():
+		refused = limited(delay, g.errFull())
+	default:
+		refused = g.health.refuses(now)
+	}
+	if refused != nil {
 		place.CancelAt(now)
-		return 0, limited(delay, g.errFull())
-	case delay > 0:
+		return 0, refused
+	}
+	g.grant(key).AllowN(now, 1)
+	if delay > 0 {
 		g.delayed++
 	}
 	return delay, nil
@@ -231,12 +235,13 @@ func (g *gate) giveUp(turn chan struct{}) bool {
 func (g *gate) enterNow(key Key, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.queue) > 0 || g.running >= g.limits.regular() || g.all.TokensAt(now) < 1 {
+	if len(g.queue) > 0 || g.running >= g.limits.regular() || g.all.TokensAt(now) < 1 || g.spent(key, now) {
 		return false
 	}
-	if g.health.refuses(now) != nil || !g.grant(key).AllowN(now, 1) {
+	if g.health.refuses(now) != nil {
 		return false
 	}
+	g.grant(key).AllowN(now, 1)
 	g.all.AllowN(now, 1)
 	g.running++
 	return true
@@ -265,7 +270,14 @@ func (g *gate) sweep(now time.Time) {
 	}
 }
 
-// grant returns the limiter of a grant. The lock is held, as for what follows.
+// spent reports whether a grant has to wait. The lock is held, as for what
+// follows.
+func (g *gate) spent(key Key, now time.Time) bool {
+	l := g.grants[key]
+	return l != nil && l.TokensAt(now) < 1
+}
+
+// grant returns the limiter of a grant.
 func (g *gate) grant(key Key) *rate.Limiter {
 	l := g.grants[key]
 	if l == nil {
