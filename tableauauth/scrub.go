@@ -6,8 +6,11 @@ package tableauauth
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
 	"strings"
 
@@ -78,6 +81,18 @@ func scrubHeader(h http.Header, s *Session) {
 			}
 		}
 	}
+}
+
+// scrubInterim returns a context in which interim answers (1xx), which go to the
+// client beside the transport, are scrubbed too: whoever listens to them gets
+// the same map, after us.
+func scrubInterim(ctx context.Context, s *Session) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
+			scrubHeader(http.Header(h), s)
+			return nil
+		},
+	})
 }
 
 // relocated returns an address at origin without scheme and authority, by which

@@ -2,8 +2,14 @@ package tableauauth
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
+	"strings"
 	"testing"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauauth/tableautest"
 )
 
 func TestRelocated(t *testing.T) {
@@ -56,4 +62,41 @@ func TestWayBack(t *testing.T) {
 	if len(res.Header) != 3 || res.Header.Get("Location") != "/api/3.24/serverinfo" || res.Header.Get("Content-Location") != "/api" || res.Header.Get("X-Other") != "stays" {
 		t.Errorf("left: %v", res.Header)
 	}
+}
+
+// TestInterimAnswersAreScrubbed: 103 Early Hints and their like go to the client
+// as they come, so they are looked at as they come.
+func TestInterimAnswersAreScrubbed(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Tableau-Auth", r.Header.Get("X-Tableau-Auth"))
+		w.Header().Set("Set-Cookie", "workgroup_session_id="+r.Header.Get("X-Tableau-Auth"))
+		w.Header().Set("X-Debug", "got "+r.Header.Get("X-Tableau-Auth"))
+		w.Header().Set("Link", "</style.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		clear(w.Header())
+	}))
+	defer upstream.Close()
+	r := newRig(t, tableautest.Options{}, PoolOptions{})
+	s := r.session(t, "alice")
+	heard := 0
+	listening := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+		heard++
+		if code != http.StatusEarlyHints || len(h) != 1 || h.Get("Link") == "" || strings.Contains(h.Get("X-Debug"), s.token.Reveal()) {
+			t.Errorf("%d with %d headers", code, len(h)) // not what they are: they may hold the token
+		}
+		return nil
+	}})
+	toUpstream := roundTripFunc(func(req *http.Request) (*http.Response, error) {
+		req.URL.Scheme, req.URL.Host = "http", upstream.Listener.Addr().String()
+		return http.DefaultTransport.RoundTrip(req)
+	})
+	req, _ := r.request(t, s, http.MethodGet, workbooks, "")
+	req = req.WithContext(NewContext(listening, BindingFrom(req.Context())))
+	if _, _, err := roundTrip(t, &Transport{Base: toUpstream}, req); err != nil {
+		t.Fatal(err)
+	}
+	if heard != 1 {
+		t.Errorf("%d interim answers were heard, want 1", heard)
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }

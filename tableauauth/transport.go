@@ -237,7 +237,7 @@ func (b *Binding) successor(ctx context.Context, certain bool) (*Session, error)
 // send sends a copy of req as b says, and clears what comes back of
 // credentials. The host is the configured origin's, whatever the client named.
 func (t *Transport) send(req *http.Request, b *Binding, body *keptBody) (*http.Response, error) {
-	out := req.Clone(req.Context())
+	out := req.Clone(scrubInterim(req.Context(), b.Session))
 	out.Host = b.Pool.origin.Host
 	out.Trailer = nil
 	removeCredentials(out.Header)
