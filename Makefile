@@ -5,6 +5,8 @@ TAGS     := nobadger,nomysql,nopgx
 LDFLAGS  := -s -w
 BIN      ?= bin/caddy
 FUZZTIME ?= 20s
+SEEDS    ?= 500
+ANSWERS  ?= 10000000
 GO       ?= go
 
 # The second one is named because ./... passes over directories that begin with a dot.
@@ -16,7 +18,7 @@ GO_FILES := find . \( -name .git -o -name .cache -o -name node_modules \) -prune
 export TAGS GO PACKAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench fuzz fmt fmt-check vet staticcheck tidy-check gofumpt-check golangci govulncheck clean
+.PHONY: help build demo test lint bench simulation oracle fuzz fmt fmt-check vet staticcheck tidy-check gofumpt-check golangci govulncheck clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +36,14 @@ lint: fmt-check gofumpt-check vet staticcheck golangci govulncheck ## the linter
 
 bench: ## the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem -tags $(TAGS) ./...
+
+# With 10000 seeds it is the campaign of docs/reports/simulation.md, six minutes of processor time.
+simulation: ## SEEDS simulated days of the session engine (default 500); REPORT=file writes the counts
+	$(GO) test -tags $(TAGS) -run '^TestSimulation$$' -timeout 2h ./tableauauth -args -simulation.seeds=$(SEEDS) $(if $(REPORT),-simulation.report=$(abspath $(REPORT)))
+
+# The campaign of docs/reports/oracle.md, half an hour on two cores.
+oracle: ## ANSWERS checked answers of the cross-user oracle (default 10000000); REPORT=file writes the counts
+	$(GO) test -tags $(TAGS) -v -run '^TestCrossUserOracle$$' -timeout 6h ./tableauauth -args -oracle.answers=$(ANSWERS) $(if $(REPORT),-oracle.report=$(abspath $(REPORT)))
 
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@FUZZTIME=$(FUZZTIME) bash .ci/fuzz

@@ -2,9 +2,12 @@ package tableauauth
 
 import (
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -168,6 +171,25 @@ func TestRevokeSeated(t *testing.T) {
 			t.Errorf("%d live, want none", n)
 		}
 	})
+}
+
+// TestCutRejectionConfirmsNothing: a 401 that breaks off is no sign that the
+// session lives; one about something else is.
+func TestCutRejectionConfirmsNothing(t *testing.T) {
+	cut := &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{}, Body: io.NopCloser(iotest.TimeoutReader(strings.NewReader("<tsResponse>")))}
+	if _, v := judge(cut); v != silent {
+		t.Errorf("a 401 that breaks off: %v", v)
+	}
+	for body, want := range map[string]verdict{
+		"<html>Who are you?</html>":                              silent,
+		`{"error":{"summary":"s","detail":"d","code":"401002"}}`: rejected,
+		`{"error":{"summary":"s","detail":"d","code":"401000"}}`: rejected,
+		`{"error":{"summary":"s","detail":"d","code":"401003"}}`: accepted,
+	} {
+		if _, v := judge(&http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}); v != want {
+			t.Errorf("%s: %v, want %v", body, v, want)
+		}
+	}
 }
 
 // TestMetadataMayHideTheEnd: a request to the Metadata API does not go out with

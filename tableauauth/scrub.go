@@ -137,12 +137,21 @@ func (b *scrubbedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// rejection reports whether an answer may mean that Tableau has ended the
-// session: a 401 with code 401000 or 401002, or one whose body is in a coding
-// that we cannot read (said is nil then). The body stays readable.
-func rejection(res *http.Response) (said *tableauapi.Error, rejected bool) {
+// A verdict is what an answer says about the session that was sent.
+type verdict int
+
+const (
+	silent   verdict = iota // nothing
+	accepted                // Tableau knows it
+	rejected                // Tableau may have ended it
+)
+
+// judge returns what an answer says about the session: that it was rejected, if
+// it is a 401 with code 401000 or 401002 (said), or one whose body is in a
+// coding that we cannot read. The body stays readable.
+func judge(res *http.Response) (said *tableauapi.Error, v verdict) {
 	if res.StatusCode != http.StatusUnauthorized {
-		return nil, false
+		return nil, accepted
 	}
 	head, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	res.Body = struct {
@@ -150,17 +159,21 @@ func rejection(res *http.Response) (said *tableauapi.Error, rejected bool) {
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), res.Body), res.Body}
 	if err != nil { // the client gets as far as we did
-		return nil, false //nolint:nilerr // as said
+		return nil, silent
 	}
 	plain, ok := decoded(head, res.Header.Get("Content-Encoding"))
 	if !ok {
-		return nil, true
+		return nil, rejected
 	}
 	said, ok = tableauapi.DecodeError(plain)
-	if !ok || !endedCode(said.Code) {
-		return nil, false
+	switch {
+	case !ok:
+		return nil, silent // not Tableau's
+	case !endedCode(said.Code):
+		return nil, accepted
+	default:
+		return said, rejected
 	}
-	return said, true
 }
 
 // decoded undoes a content coding, at most maxAnswer bytes of it.

@@ -132,11 +132,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || b.Session == nil {
 		return res, err
 	}
-	said, rejected := rejection(res)
-	if !rejected {
-		if !hidesEnd(req) {
-			b.Pool.survived(b.Session, time.Now())
-		}
+	said, v := judge(res)
+	if v != rejected {
+		b.confirmed(req, v)
 		return res, nil
 	}
 	return t.recover(req, b, body, res, said)
@@ -209,10 +207,16 @@ func (t *Transport) recover(req *http.Request, b *Binding, body *keptBody, res *
 	}
 	// A second rejection goes to the client as it is. Were it looked into, a
 	// request could cost any number of calls.
-	if _, rejected := rejection(res); !rejected {
+	_, v := judge(res)
+	b.confirmed(req, v)
+	return res, nil
+}
+
+// confirmed notes that Tableau has accepted the session, if the answer tells.
+func (b *Binding) confirmed(req *http.Request, v verdict) {
+	if v == accepted && !hidesEnd(req) {
 		b.Pool.survived(b.Session, time.Now())
 	}
-	return res, nil
 }
 
 // replace puts a new session in the place of the dead one.
