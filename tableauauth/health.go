@@ -86,7 +86,7 @@ func (h *health) note(a *attempt, failure *SignInError, now time.Time) (changed 
 	h.cameBack = now
 	switch {
 	case failure == nil:
-		h.failures, h.last = 0, nil
+		h.failures, h.last, h.probeAt = 0, nil, time.Time{}
 		h.overtake(a, now)
 	case failure.blamesTableau():
 		h.failures++
@@ -99,7 +99,7 @@ func (h *health) note(a *attempt, failure *SignInError, now time.Time) (changed 
 			}
 		}
 	default:
-		h.failures = 0 // Tableau has judged the credential, so it works
+		h.failures, h.probeAt = 0, time.Time{} // Tableau has judged the credential, so it works
 	}
 	return h.failing() != was
 }

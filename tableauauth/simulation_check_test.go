@@ -150,7 +150,7 @@ func (s *sim) correctable(k *simKey, since time.Duration) bool {
 		return false
 	}
 	n := len(k.flights)
-	return n < 2 || k.flights[n-2].ended.IsZero() || !k.flights[n-2].ended.Equal(k.flights[n-1].began)
+	return n < 2 || k.flights[n-2].ended.IsZero() || k.flights[n-2].cancelled || !k.flights[n-2].ended.Equal(k.flights[n-1].began)
 }
 
 // needed checks that a sign-in has a reason, and that there are not too many.
@@ -337,15 +337,15 @@ func (a *simAsk) wanted() int {
 }
 
 // judgeEnded checks a client that was told that its session has ended. That may
-// be if two sessions were killed under the same request, if nobody could find
-// out, or if a missing scope came to light with the second session.
+// be if two sessions were killed under the same request, the second perhaps
+// before the answer to its sign-in had come, if nobody could find out, or if a missing scope came to light with the second session.
 func (s *sim) judgeEnded(a *simAsk, last *simSend) {
 	missing := !s.may(a)
 	switch {
 	case a.flags&simProbeUnknown != 0:
 	case len(a.sends) == 2 && missing:
 	case !a.pool.closing.IsZero() && last.session != nil && last.session.how == "sign-out": // by Close, whose grace was over
-	case len(a.sends) == 2 && last.session != nil && last.session.how == "kill" && last.session.ended.After(a.began):
+	case len(a.sends) == 2 && last.session != nil && last.session.how == "kill" && (last.session.ended.After(a.began) || !last.session.accepted):
 	default:
 		s.failf("request %d was told that its session has ended", a.id)
 	}
@@ -453,7 +453,7 @@ func (s *sim) faulty(a *simAsk) bool { return a.flags != 0 || s.signInTrouble(a)
 // that is not the outage it is a witness of.
 func (s *sim) troubledWitness(a *simAsk) bool {
 	for _, f := range s.faults {
-		if f.kind.of() == callSignIn && s.now()-f.until < simRecovery && f.until != a.witness || f.asks > 0 && f.on.all {
+		if f.kind.of() == callSignIn && s.now()-f.until < simRecovery && f.until != a.witness || f.asks > 0 && s.now()-f.until < time.Duration(f.asks)*time.Second+simRecovery {
 			return true
 		}
 	}
