@@ -59,7 +59,8 @@ func (s *sim) brake(a *simAsk, e *SignInError) bool {
 
 // crowded reports whether sign-ins had reached a limit since.
 func (s *sim) crowded(a *simAsk, since time.Time) bool {
-	if a.pool.fullAt.After(since) {
+	limit := s.plan.inFlight()
+	if a.pool.fullAt.After(since) || a.pool.flying >= limit-limit/3 {
 		return true
 	}
 	begun := 0
