@@ -123,7 +123,7 @@ type reply struct {
 
 // call sends one request and reads its answer, at most maxAnswer bytes of it.
 func (c *Client) call(ctx context.Context, method, path string, token tableauapi.Secret, body []byte) (reply, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.Origin+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(bare{ctx}, method, c.Origin+path, bytes.NewReader(body))
 	if err != nil {
 		return reply{}, err
 	}
@@ -153,6 +153,14 @@ func (c *Client) call(ctx context.Context, method, path string, token tableauapi
 	}
 	return reply{res.StatusCode, res.Header, answer}, nil
 }
+
+// A bare context ends when another does, and holds nothing: our own calls are no
+// part of the request that makes them necessary, whose values could lead
+// answers to its client.
+type bare struct{ context.Context }
+
+// Value implements context.Context.
+func (bare) Value(any) any { return nil }
 
 func (c *Client) transport() http.RoundTripper {
 	if c.Transport != nil {

@@ -57,6 +57,9 @@ func scrub(res *http.Response, s *Session, origin *url.URL) {
 		}
 	}
 	scrubHeader(res.Trailer, s) // the names that were announced
+	if res.StatusCode >= http.StatusBadRequest && s != nil {
+		maskToken(res, s.token.Reveal())
+	}
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		res.Body = &scrubbedBody{res.Body, res, s}
 	}
@@ -82,6 +85,28 @@ func scrubHeader(h http.Header, s *Session) {
 		}
 	}
 }
+
+// maskToken takes the token out of an error that repeats it to explain what is
+// wrong, in the place where it can: the beginning of a body that is not coded.
+// The length stays.
+func maskToken(res *http.Response, token string) {
+	head, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	head = bytes.ReplaceAll(head, []byte(token), bytes.Repeat([]byte("*"), len(token)))
+	rest := io.Reader(res.Body)
+	if err != nil {
+		rest = brokenOff{err} // the client gets as far as we did
+	}
+	res.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head), rest), res.Body}
+}
+
+// A brokenOff is what is left of a body that could not be read to its end.
+type brokenOff struct{ err error }
+
+// Read implements io.Reader.
+func (b brokenOff) Read([]byte) (int, error) { return 0, b.err }
 
 // scrubInterim returns a context in which interim answers (1xx), which go to the
 // client beside the transport, are scrubbed too: whoever listens to them gets
@@ -158,7 +183,7 @@ func judge(res *http.Response) (said *tableauapi.Error, v verdict) {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), res.Body), res.Body}
-	if err != nil { // the client gets as far as we did
+	if err != nil {
 		return nil, silent
 	}
 	plain, ok := decoded(head, res.Header.Get("Content-Encoding"))

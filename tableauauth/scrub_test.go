@@ -1,6 +1,10 @@
 package tableauauth
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -99,4 +103,74 @@ func TestInterimAnswersAreScrubbed(t *testing.T) {
 		t.Errorf("%d interim answers were heard, want 1", heard)
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
+// TestErrorsDoNotRepeatTheToken: neither an error of Tableau's, nor one of the
+// transport below, nor its panic, tells the session.
+func TestErrorsDoNotRepeatTheToken(t *testing.T) {
+	r := newRig(t, tableautest.Options{}, PoolOptions{})
+	s := r.session(t, "alice")
+	token := s.token.Reveal()
+	send := func(base roundTripFunc) (*http.Response, string, error) {
+		req, _ := r.request(t, s, http.MethodGet, workbooks, "")
+		return roundTrip(t, &Transport{Base: base}, req)
+	}
+
+	long := strings.Repeat("x", 2*maxAnswer)
+	res, body, err := send(answering(400, "no session "+token+" here; "+long).RoundTrip)
+	if err != nil || res.StatusCode != 400 || strings.Contains(body, token) {
+		t.Fatalf("an error of Tableau's: %v, or it repeats the token", err)
+	}
+	if want := "no session " + strings.Repeat("*", len(token)) + " here; " + long; body != want {
+		t.Errorf("an error of Tableau's: %d bytes, want %d, with stars in the place of the token", len(body), len(want))
+	}
+	if _, body, err := send(answering(200, "mine: "+token).RoundTrip); err != nil || !strings.Contains(body, token) {
+		t.Errorf("data are looked into: %v", err)
+	}
+
+	if _, _, err := send(func(req *http.Request) (*http.Response, error) { return nil, fmt.Errorf("cannot send %v", req.Header) }); !errors.Is(err, errWithheld) {
+		t.Error("an error of the transport is not withheld")
+	}
+	if _, _, err := send(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("an error that tells nothing: %v", err)
+	}
+	if _, _, err := send(func(req *http.Request) (*http.Response, error) { panic(req.Header) }); !errors.Is(err, errPanicked) {
+		t.Error("a panic of the transport is not caught")
+	}
+	defer func() {
+		if v := recover(); v != http.ErrAbortHandler {
+			t.Errorf("http.ErrAbortHandler became %v", v)
+		}
+	}()
+	_, _, _ = send(func(*http.Request) (*http.Response, error) { panic(http.ErrAbortHandler) })
+}
+
+// TestBrokenErrorBody: an error whose body breaks off goes to the client as far
+// as it came.
+func TestBrokenErrorBody(t *testing.T) {
+	res := &http.Response{StatusCode: 500, Body: io.NopCloser(io.MultiReader(strings.NewReader("half"), brokenOff{io.ErrUnexpectedEOF}))}
+	maskToken(res, "token")
+	body, err := io.ReadAll(res.Body)
+	if string(body) != "half" || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%q, %v", body, err)
+	}
+}
+
+// TestOurCallsHoldNothingOfTheRequest: what listens to the client's request hears
+// nothing of the probe that it makes necessary.
+func TestOurCallsHoldNothingOfTheRequest(t *testing.T) {
+	r := newRig(t, tableautest.Options{}, PoolOptions{})
+	s := r.session(t, "alice")
+	type private struct{}
+	r.pool.UseClient(Client{Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+		if req.Context().Value(private{}) != nil || BindingFrom(req.Context()) != nil {
+			t.Errorf("%s knows the request that made it necessary", req.URL.Path)
+		}
+		return r.base.RoundTrip(req)
+	})})
+	r.KillSessions(tableautest.SessionFilter{})
+	req, b := r.request(t, s, http.MethodGet, workbooks, "")
+	if _, _, err := roundTrip(t, &Transport{Base: r.base}, req.WithContext(context.WithValue(req.Context(), private{}, 1))); err != nil || !b.Replaced {
+		t.Errorf("replaced %t, error %v", b.Replaced, err)
+	}
 }

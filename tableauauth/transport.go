@@ -252,12 +252,40 @@ func (t *Transport) send(req *http.Request, b *Binding, body *keptBody) (*http.R
 	if b.Session != nil {
 		out.Header[headerAuth] = []string{b.Session.token.Reveal()}
 	}
-	res, err := t.base().RoundTrip(out)
+	res, err := passOn(t.base(), out)
 	if err != nil {
-		return nil, err
+		return nil, withoutSession(err, b.Session)
 	}
 	scrub(res, b.Session, b.Pool.origin)
 	return res, nil
+}
+
+var (
+	errPanicked = errors.New("the transport below panicked; what it said is withheld, since it may hold the session")
+	errWithheld = errors.New("the request failed; the reason is withheld, since it repeats the session")
+)
+
+// passOn sends req. A panic of what a guest has put in below must not print
+// the request, which holds the session by now.
+func passOn(base http.RoundTripper, req *http.Request) (res *http.Response, err error) {
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(v)
+		default:
+			res, err = nil, errPanicked
+		}
+	}()
+	return base.RoundTrip(req)
+}
+
+// withoutSession returns err, or another if it repeats the token of s.
+func withoutSession(err error, s *Session) error {
+	if s != nil && strings.Contains(err.Error(), s.token.Reveal()) {
+		return errWithheld
+	}
+	return err
 }
 
 func (t *Transport) base() http.RoundTripper {
