@@ -18,7 +18,7 @@ GO_FILES := find . \( -name .git -o -name .cache -o -name node_modules \) -prune
 export TAGS GO PACKAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench simulation oracle fuzz fmt fmt-check vet staticcheck tidy-check gofumpt-check golangci govulncheck clean
+.PHONY: help build demo test lint bench simulation oracle wire fuzz coverage fmt fmt-check vet staticcheck tidy-check gofumpt-check golangci govulncheck clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,8 +45,14 @@ simulation: ## SEEDS simulated days of the session engine (default 500); REPORT=
 oracle: ## ANSWERS checked answers of the cross-user oracle (default 10000000); REPORT=file writes the counts
 	$(GO) test -tags $(TAGS) -v -run '^TestCrossUserOracle$$' -timeout 6h ./tableauauth -args -oracle.answers=$(ANSWERS) $(if $(REPORT),-oracle.report=$(abspath $(REPORT)))
 
+wire: ## every hostile request of e2e/wire (a sample is in make test), with docs/reports/wire.md
+	$(GO) test -tags $(TAGS) -count=1 ./e2e/wire -run '^TestCorpus$$' -wire.all -wire.report=docs/reports/wire.md
+
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@FUZZTIME=$(FUZZTIME) bash .ci/fuzz
+
+coverage: ## fail if the code that guards credentials has less than 97 % of its statements covered
+	@bash .ci/coverage
 
 fmt: ## format the Go files
 	@$(GO_FILES) | xargs $(TOOL) gofumpt -w

@@ -325,7 +325,7 @@ func TestProvisionAccounts(t *testing.T) {
 		"scopes do no harm":             {with(pat+"}") + goodScopes, nil},
 		"claims with pat":               {with(pat+"}") + "claims {\nRegion North\n}\n", []string{"claims", "pat", "without a JWT"}},
 		"claims with password":          {with(password+"}") + "claims {\nRegion North\n}\n", []string{"claims", "password", "without a JWT"}},
-		"direct trust needs scopes":     {goodSite + goodUser + goodCredentials, []string{"scopes"}},
+		"direct trust chooses scopes":   {goodSite + goodUser + goodCredentials, nil},
 		"no token":                      {with("pat {\n}"), []string{"no token", "My Account Settings"}},
 		"tokens of one name":            {with(pat + "token one {env.GOOD_SECRET}\n}"), []string{"two tokens", `"one"`}},
 		"a literal token":               {with("pat {\ntoken one " + literal + "\n}"), []string{"token", "autosave.json"}},

@@ -6,6 +6,7 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -44,6 +45,29 @@ func admitLine(r *http.Request, x *exchange) *refusal {
 	return nil
 }
 
+const (
+	// maxHeaders and maxHeaderBytes bound the headers of a request, which are
+	// looked through and copied several times on their way. Caddy's own limit is
+	// max_header_size; Tableau's is that of its Apache, 100 fields of 8 KiB.
+	maxHeaders     = 200
+	maxHeaderBytes = 128 << 10
+)
+
+// admitSize refuses more headers than any client of the API sends.
+func admitSize(r *http.Request) *refusal {
+	fields, bytes := 0, 0
+	for name, values := range r.Header {
+		fields += len(values)
+		for _, v := range values {
+			bytes += len(name) + len(v)
+		}
+	}
+	if fields > maxHeaders || bytes > maxHeaderBytes {
+		return refuseHeaders.with("", nil)
+	}
+	return nil
+}
+
 // admitHeaders reads the headers that are for us and removes all that are not
 // the client's to set.
 func admitHeaders(r *http.Request, x *exchange) *refusal {
@@ -55,6 +79,37 @@ func admitHeaders(r *http.Request, x *exchange) *refusal {
 	}
 	clearHeaders(r)
 	return nil
+}
+
+// admitQuery refuses a query that holds a session: it would go to Tableau beside
+// ours, and into every log of addresses on its way.
+func admitQuery(r *http.Request) *refusal {
+	for part := range strings.FieldsFuncSeq(r.URL.RawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
+		key, _, _ := strings.Cut(part, "=")
+		if slices.Contains(sessionParameters, plainKey(key)) {
+			return refuseAmbiguous.with("The query of the request holds a session. Send it in the header "+headerAuth+", or not at all.", nil)
+		}
+	}
+	return nil
+}
+
+// sessionParameters are the names by which Tableau's pages and older APIs take a
+// session from an address, as plainKey spells them.
+var sessionParameters = []string{"x-tableau-auth", ":token", "token", "client-session-id", "workgroup-session-id"}
+
+// plainKey returns the name of a query parameter as a lenient server could read
+// it: decoded as often as it can be, but no more than three times.
+func plainKey(key string) string {
+	key = strings.TrimLeft(key, "?")
+	for range 3 {
+		plain, err := url.QueryUnescape(key)
+		if err != nil || plain == key {
+			break
+		}
+		key = plain
+	}
+	key, _, _ = strings.Cut(key, "[")
+	return tableauauth.NormalHeaderName(strings.TrimSpace(key))
 }
 
 func pathReason(err error) string {
@@ -76,18 +131,22 @@ var reserved = []string{
 }
 
 // clearHeaders removes the reserved headers and the announcement of trailers
-// from r. X-Forwarded-* stays in its proper spelling, for Caddy to judge by its
-// trusted_proxies.
+// from r. Three of X-Forwarded-* stay, in their proper spelling, for Caddy to
+// judge by its trusted_proxies; of the others nobody judges what a client says.
 func clearHeaders(r *http.Request) {
 	for name := range r.Header {
 		normal := tableauauth.NormalHeaderName(name)
-		alias := strings.HasPrefix(normal, "x-forwarded-") && http.CanonicalHeaderKey(normal) != name
-		if alias || isReserved(normal) {
+		forwarded := strings.HasPrefix(normal, "x-forwarded-") && !slices.Contains(judgedByCaddy, name)
+		if forwarded || isReserved(normal) {
 			delete(r.Header, name)
 		}
 	}
 	r.Trailer = nil
 }
+
+// judgedByCaddy are the X-Forwarded-* that reverse_proxy passes on from trusted
+// proxies only.
+var judgedByCaddy = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
 
 func isReserved(normal string) bool {
 	return slices.ContainsFunc(reserved, func(name string) bool {

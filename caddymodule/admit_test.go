@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/caddy-tableau/caddy-tableau/tableauapi"
 	"github.com/caddy-tableau/caddy-tableau/tableauauth"
+	"github.com/caddy-tableau/caddy-tableau/tableauauth/tableautest"
 )
 
 // admitted judges a request line; path is as it stands on the wire.
@@ -230,5 +232,105 @@ func TestReservedIsSpelledNormally(t *testing.T) {
 	}
 	if isReserved("x-tableau") || isReserved("cookies") {
 		t.Error("a name that is only like a reserved one is taken for it")
+	}
+}
+
+func TestQueryHoldsNoSession(t *testing.T) {
+	tests := map[string]bool{ // whether it is refused
+		"":                                  false,
+		"pageSize=100&filter=name:eq:token": false,
+		"tokens=1&x-tableau-authority=2":    false,
+		"X-Tableau-Auth=abc":                true,
+		"a=b&x_tableau.auth=abc":            true,
+		"a=b;:token=abc":                    true,
+		"%3Atoken=abc":                      true,
+		"%253Atoken":                        true,
+		"?token":                            true,
+		"client_session_id[]=abc":           true,
+		"WorkGroup%5FSession_ID=abc":        true,
+		"%zz:token=abc":                     false,
+	}
+	for query, refused := range tests {
+		r := &http.Request{URL: &url.URL{RawQuery: query}}
+		if got := admitQuery(r) != nil; got != refused {
+			t.Errorf("%q: refused %t", query, got)
+		}
+	}
+	r := started(t, tableautest.Options{}, setup{})
+	if a := r.get(t, "alice", workbooks+"?%3Atoken=abc"); a.status != 400 || a.code() != "request_ambiguous" {
+		t.Errorf("status %d, code %q", a.status, a.code())
+	}
+}
+
+func TestForwardedThatNobodyJudges(t *testing.T) {
+	h := http.Header{}
+	for _, name := range []string{"For", "Host", "Proto", "User", "Uri", "Prefix", "Port", "Method", "Access-Token"} {
+		h["X-Forwarded-"+name] = []string{"x"}
+		h["x_forwarded."+name] = []string{"x"}
+	}
+	clearHeaders(&http.Request{Header: h})
+	if diff := cmp.Diff(http.Header{"X-Forwarded-For": {"x"}, "X-Forwarded-Host": {"x"}, "X-Forwarded-Proto": {"x"}}, h); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestMalformedBodies: a body that cannot be read is its sender's fault.
+func TestMalformedBodies(t *testing.T) {
+	r := started(t, tableautest.Options{}, setup{options: defaultOptions + " tableau:projects:create"})
+	for name, body := range map[string]string{
+		"a size that is no number":   "zz\r\nabc\r\n0\r\n\r\n",
+		"no end of a chunk":          "3\r\nabcdef\r\n0\r\n\r\n",
+		"a trailer that is no field": "3\r\nabc\r\n0\r\nno field\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := r.raw(t, "alice", "POST "+api+"/sites/-/projects HTTP/1.1", "Content-Type: application/xml", "Transfer-Encoding: chunked", "", body)
+			if a.status != 400 || a.code() != "body_malformed" {
+				t.Errorf("status %d, code %q", a.status, a.code())
+			}
+		})
+	}
+}
+
+// TestBodyLimit: Caddy's own request_body bounds what goes to Tableau.
+func TestBodyLimit(t *testing.T) {
+	r := started(t, tableautest.Options{}, setup{options: defaultOptions + " tableau:projects:create", after: "\trequest_body {\n\t\tmax_size 10\n\t}"})
+	a := r.do(t, call{user: "alice", method: http.MethodPost, path: api + "/sites/-/projects", body: strings.Repeat("x", 100)})
+	if a.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("status %d, code %q", a.status, a.code())
+	}
+}
+
+func TestHeaderLimits(t *testing.T) {
+	fields := func(n, size int) http.Header {
+		h := make(http.Header)
+		for i := range n {
+			h.Add("X-"+strconv.Itoa(i%7), strings.Repeat("v", size))
+		}
+		return h
+	}
+	tests := []struct {
+		name   string
+		header http.Header
+		admit  bool
+	}{
+		{"as many as there may be", fields(maxHeaders, 1), true},
+		{"one more", fields(maxHeaders+1, 1), false},
+		{"as large as it may be", fields(1, maxHeaderBytes-3), true},
+		{"a byte more", fields(1, maxHeaderBytes-2), false},
+		{"together too large", fields(16, maxHeaderBytes/16), false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if refused := admitSize(&http.Request{Header: test.header}); (refused == nil) != test.admit {
+				t.Errorf("refused: %+v", refused)
+			}
+		})
+	}
+	r := started(t, tableautest.Options{}, setup{})
+	if a := r.do(t, call{user: "alice", path: workbooks, header: fields(maxHeaders+1, 1)}); a.status != 431 || a.code() != "headers_too_large" {
+		t.Errorf("status %d, code %q", a.status, a.code())
+	}
+	if n := len(r.Journal()); n != 0 {
+		t.Errorf("%d requests reached Tableau", n)
 	}
 }

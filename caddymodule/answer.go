@@ -159,6 +159,7 @@ func (h *Handler) signInSite(contentURL string) (site string, ok bool) {
 
 // giveToken answers with a token for the site.
 func (h *Handler) giveToken(w http.ResponseWriter, r *http.Request, x *exchange, site string) *refusal {
+	x.scopes = h.rules.edition(r.Context()).idle
 	session, signedIn, err := h.get(r.Context(), site, x)
 	if err != nil {
 		return sessionFailure(err)

@@ -59,8 +59,22 @@ type App struct {
 	// session takes 300 bytes of memory. Default: `100000`.
 	MaxSessions int `json:"max_sessions,omitempty"`
 
+	// A file that records everything that goes to Tableau, and shows whether it
+	// was altered. Default: none; requests are recorded by Caddy's logger
+	// `tableau.audit` only.
+	Audit *Audit `json:"audit,omitempty"`
+
+	// How requests are named to Tableau, so that its records can be joined with
+	// ours: `headers` sends the id of each request as `X-Request-Id`, to Tableau
+	// and, with the answer, to the client; `user_agent` adds it to the
+	// `User-Agent`. Default: neither.
+	Correlate []string `json:"correlate,omitempty"`
+
 	logger      *zap.Logger
 	audit       *zap.Logger // tableau.audit: the records of requests
+	sink        *auditSink  // the audit file, or nil
+	correlates  correlations
+	digests     [][]byte // of the configurations of handlers
 	slogger     *slog.Logger
 	keys        *sealKeeper
 	emitter     emitter
@@ -88,6 +102,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.checkLimits(); err != nil {
+		return err
+	}
+	if err := a.provisionAudit(ctx); err != nil {
 		return err
 	}
 	configured, err := configuredSealer(a.SealKeys)
@@ -133,6 +150,9 @@ func (a *App) Start() error {
 	if err := a.issuers.check(); err != nil {
 		return err
 	}
+	if err := a.sink.start(a); err != nil {
+		return err
+	}
 	currentEmitter.Store(&a.emitter)
 	for _, c := range a.connections {
 		c.takeOver(a)
@@ -154,7 +174,7 @@ func (a *App) Cleanup() error {
 		}
 	}
 	a.connections = nil
-	return nil
+	return a.releaseAudit() // when the sign-outs are recorded
 }
 
 // pools holds the session pools across configurations, by the fingerprint of

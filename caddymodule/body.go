@@ -3,11 +3,15 @@ package caddymodule
 // This file watches whether the body of a request was read to its end.
 
 import (
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 const (
@@ -29,6 +33,7 @@ type watchedBody struct {
 	reading sync.Mutex
 	read    atomic.Int64
 	ended   atomic.Bool
+	broken  atomic.Bool // cannot be read to its end
 	hangsUp bool
 }
 
@@ -50,14 +55,41 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.read.Add(int64(n)) == b.length || err == io.EOF {
 		b.ended.Store(true)
+	} else if isMalformed(err) {
+		b.broken.Store(true)
 	}
 	return n, err
 }
 
+// isMalformed reports whether err of reading a body is about what the client
+// has sent, and not about the connection, its end, or a limit of ours. The
+// errors of net/http that say so have no type.
+func isMalformed(err error) bool {
+	var (
+		network net.Error
+		limit   *http.MaxBytesError
+		ours    caddyhttp.HandlerError
+	)
+	switch {
+	case err == nil, errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, http.ErrBodyReadAfterClose),
+		errors.As(err, &network), errors.As(err, &limit), errors.As(err, &ours):
+		return false
+	default:
+		return true
+	}
+}
+
+// malformed reports whether the body could not be read for what it is, and not
+// because the client left.
+func (b *watchedBody) malformed() bool { return b != nil && b.broken.Load() }
+
 // hangUp tells the client, with the answer that is about to go out on w, that
-// the connection ends with it, unless the body was read to its end.
+// the connection ends with it, unless the body was read to its end. After a
+// chunked one it ends in any case: there may have been a Content-Length beside,
+// which net/http drops, and by which a proxy in front may have taken something
+// else for the body (RFC 9112, section 6.3).
 func (b *watchedBody) hangUp(w http.ResponseWriter) {
-	if b != nil && !b.ended.Load() {
+	if b != nil && (!b.ended.Load() || b.length < 0) {
 		w.Header().Set("Connection", "close")
 		b.hangsUp = true
 	}

@@ -41,7 +41,17 @@ func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		claims {
 //			<name> <template>...
 //		}
+//		scopes        auto [by operation|resource|class]
 //		scopes        <scope>...
+//		scope_ceiling <scope>...
+//		unknown_routes deny|allow|<scope>...
+//		allow         [<method>...] <route>...
+//		deny          [<method>...] <route>...
+//		read_only
+//		policy        <placeholder> <value>... {
+//			<allow, deny, read_only>
+//		}
+//		policy        default
 //		clients {
 //			<name> <hash> [<identity>]
 //		}
@@ -49,8 +59,9 @@ func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		transport     { <options of the http transport> }
 //	}
 //
-// `user_map`, `forbid_users`, `site` and `scopes` may be repeated; the others
-// may not.
+// `user_map`, `forbid_users`, `site`, `scopes` but for `scopes auto`,
+// `scope_ceiling`, `allow`, `deny` and `policy` may be repeated; the others may
+// not.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	_, err := unmarshalOptions(d, h, false)
 	return err
@@ -128,7 +139,7 @@ func dialAddress(origin *url.URL) string {
 }
 
 // repeatable are the options that may be given more than once.
-var repeatable = []string{"site", "user_map", "forbid_users", "scopes"}
+var repeatable = []string{"site", "user_map", "forbid_users", "scopes", "scope_ceiling", "allow", "deny", "policy"}
 
 // unmarshalOptions reads the directive's origin and block into h, and what only
 // tableau_proxy takes into the result.
@@ -176,7 +187,19 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "forbid_users":
 		return unmarshalList(d, &h.ForbidUsers)
 	case "scopes":
-		return unmarshalList(d, &h.Scopes)
+		return h.unmarshalScopes(d)
+	case "scope_ceiling":
+		return unmarshalList(d, &h.ScopeCeiling)
+	case "unknown_routes":
+		return unmarshalList(d, &h.UnknownRoutes)
+	case "allow":
+		return unmarshalRule(d, &h.Allow)
+	case "deny":
+		return unmarshalRule(d, &h.Deny)
+	case "read_only":
+		return h.unmarshalReadOnly(d)
+	case "policy":
+		return h.unmarshalPolicy(d)
 	case "user":
 		return unmarshalOne(d, &h.User)
 	case "user_map":
@@ -204,7 +227,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		h.Transport = new(reverseproxy.HTTPTransport)
 		return h.Transport.UnmarshalCaddyfile(d.NewFromNextSegment())
 	default:
-		return d.Errf("unknown option %q: the options are site, user, user_map, user_map_file, unmapped, forbid_users, credentials, claims, scopes, clients, insecure_http, transport and, for tableau_proxy, replay_buffer", option)
+		return d.Errf("unknown option %q: the options are site, user, user_map, user_map_file, unmapped, forbid_users, credentials, claims, scopes, scope_ceiling, unknown_routes, allow, deny, read_only, policy, clients, insecure_http, transport and, for tableau_proxy, replay_buffer", option)
 	}
 }
 
@@ -268,7 +291,11 @@ func (h *Handler) unmarshalClients(d *caddyfile.Dispenser) error {
 //		sign_in_queue         <count>
 //		sign_in_wait          <duration>
 //		max_sessions          <count>
+//		audit                 <file> { ... }
+//		correlate             headers|user_agent...
 //	}
+//
+// See [Audit] for the options of audit.
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // consume the option name
 	if existing != nil {
@@ -287,13 +314,26 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 			if err := unmarshalList(d, &app.SealKeys); err != nil {
 				return nil, err
 			}
+		case "audit":
+			if app.Audit != nil {
+				return nil, d.Err("audit is given twice: there is one file")
+			}
+			audit, err := unmarshalAudit(d)
+			if err != nil {
+				return nil, err
+			}
+			app.Audit = audit
+		case "correlate":
+			if err := unmarshalList(d, &app.Correlate); err != nil {
+				return nil, err
+			}
 		default:
 			known, err := app.unmarshalLimit(d)
 			if err != nil {
 				return nil, err
 			}
 			if !known {
-				return nil, d.Errf("unknown global option %q of tableau: there are seal_key, sign_in_rate, sign_in_rate_per_user, max_sign_ins, sign_in_queue, sign_in_wait and max_sessions", option)
+				return nil, d.Errf("unknown global option %q of tableau: there are seal_key, sign_in_rate, sign_in_rate_per_user, max_sign_ins, sign_in_queue, sign_in_wait, max_sessions, audit and correlate", option)
 			}
 		}
 	}

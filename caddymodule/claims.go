@@ -29,8 +29,7 @@ const claimGroups = "https://tableau.com/groups"
 // claims are the extra claims of one handler. Nil are none.
 type claims struct {
 	templates []tableauauth.Claim // sorted by name, values with placeholders
-	headers   []string            // request headers in them: each must come exactly once
-	needCert  bool                // there must be a client certificate
+	sources   sources
 }
 
 // newClaims checks the handler's option claims. Where the values come from is
@@ -53,31 +52,16 @@ func newClaims(options map[string][]string, credential tableauauth.Credential, l
 			return nil, fmt.Errorf("claims: %s has no value, or an empty one: give it at least one, such as {http.auth.user.department}", name)
 		}
 		for _, value := range values {
-			if err := c.source(name, value, logger); err != nil {
-				return nil, err
+			if err := checkBraces(value); err != nil {
+				return nil, fmt.Errorf("claims: %s: %w", name, err)
+			}
+			if chosen := c.sources.add(value, logger, "a claim", zap.String("claim", name)); chosen != "" {
+				return nil, fmt.Errorf("claims: %s: {%s} is chosen by the client, who could claim anything: use what an authentication handler has verified, such as {http.auth.user.department}", name, chosen)
 			}
 		}
 		c.templates = append(c.templates, tableauauth.Claim{Name: name, Values: values, List: len(values) > 1 || name == claimGroups})
 	}
 	return c, nil
-}
-
-// source finds out what a value depends on.
-func (c *claims) source(claim, value string, logger *zap.Logger) error {
-	for _, name := range placeholders(value) {
-		if isClientChosen(name) {
-			return fmt.Errorf("claims: %s: {%s} is chosen by the client, who could claim anything: use what an authentication handler has verified, such as {http.auth.user.department}", claim, name)
-		}
-		switch {
-		case strings.HasPrefix(name, headerPrefix):
-			c.headers = append(c.headers, http.CanonicalHeaderKey(strings.TrimPrefix(name, headerPrefix)))
-			logger.Warn("a claim comes from a request header: make sure that forward_auth, or a proxy that nobody can go around, sets it",
-				zap.String("claim", claim), zap.String("header", name))
-		case strings.HasPrefix(name, clientCert):
-			c.needCert = true
-		}
-	}
-	return nil
 }
 
 // expand fills in the claims for the sender of r. One that comes out empty is
@@ -91,13 +75,11 @@ func (c *claims) expand(r *http.Request, x *exchange) *refusal {
 	if !ok {
 		return refuseClaim.with("", errors.New("the request has no placeholders"))
 	}
-	if c.needCert && (r.TLS == nil || len(r.TLS.PeerCertificates) == 0) {
-		return refuseClaim.with("", errors.New("the request came without a client certificate, which claims are taken from"))
-	}
-	for _, name := range c.headers {
-		if len(r.Header[name]) > 1 {
-			return refuseAmbiguous.with("The header "+name+", which says something of you, is there more than once.", nil)
-		}
+	switch twice, err := c.sources.check(r); {
+	case err != nil:
+		return refuseClaim.with("", err)
+	case twice != "":
+		return refuseAmbiguous.with("The header "+twice+", which says something of you, is there more than once.", nil)
 	}
 	filled := make([]tableauauth.Claim, 0, len(c.templates))
 	for _, template := range c.templates {
@@ -137,9 +119,7 @@ func (c *claims) removeHeaders(r *http.Request) {
 	if c == nil {
 		return
 	}
-	for _, name := range c.headers {
-		delete(r.Header, name)
-	}
+	c.sources.removeHeaders(r)
 }
 
 // unmarshalClaims reads the block claims.

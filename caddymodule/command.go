@@ -26,13 +26,14 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "tableau",
-		Usage: "<demo|simulate|client|keygen>",
+		Usage: "<demo|simulate|client|keygen|scopes|audit>",
 		Short: "Tools for the Tableau modules",
 		Long: `
 Tools for the Tableau modules: a demonstration that needs no configuration, the
-simulated Tableau that it runs on, and secrets for tools that can only sign in.`,
+simulated Tableau that it runs on, secrets for tools that can only sign in, and
+what a request needs, or a configuration lets through.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(demoCommand(), simulateCommand(), clientCommand(), keygenCommand())
+			cmd.AddCommand(demoCommand(), simulateCommand(), clientCommand(), keygenCommand(), scopesCommand(), auditCommand())
 		},
 	})
 }

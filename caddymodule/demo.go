@@ -157,10 +157,10 @@ another terminal:
 %s
 %s
 
-  # Refused by Tableau, and explained: sessions here are given tableau:content:read only
+  # Refused by the proxy, and explained: sessions here are given tableau:content:read only
 %s
 
-  # Refused by the proxy: Caddy knows Mallory, but she is no Tableau user
+  # Refused as well: Caddy knows Mallory, but she is no Tableau user
 %s
 
   # The same as JSON

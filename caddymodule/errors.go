@@ -5,7 +5,6 @@ package caddymodule
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -13,10 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/caddy-tableau/caddy-tableau/tableauapi"
-	"github.com/caddy-tableau/caddy-tableau/tableauauth"
 )
 
 // headerProxyError names the code of an answer of our own.
@@ -38,6 +34,18 @@ var (
 	refuseNoIdentity = refusal{
 		status: 401, code: "identity_missing", tableau: tableauapi.CodeNotSignedIn, summary: "Not authenticated",
 		detail: "This proxy does not know who you are. Authenticate to it as its operator has set up (HTTP basic authentication, a client certificate, single sign-on); no Tableau credential is needed.",
+	}
+	refuseBody = refusal{
+		status: 400, code: "body_malformed", tableau: tableauapi.CodeBadRequest, summary: "Bad Request",
+		detail: "The body of the request is not what its headers announce: its chunks or its trailers cannot be read.",
+	}
+	refuseHeaders = refusal{
+		status: 431, code: "headers_too_large", tableau: "431000", summary: "Request Header Fields Too Large",
+		detail: "The request has more than 200 header fields, or more than 128 KiB of them.",
+	}
+	refuseCrossOrigin = refusal{
+		status: 403, code: "cross_origin", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
+		detail: "A web page of another origin has made your browser send this request. This proxy answers no pages but those of its own address, since your browser would send your identity along with whatever they ask.",
 	}
 	refuseBadIdentity = refusal{
 		status: 400, code: "identity_invalid", tableau: tableauapi.CodeBadRequest, summary: "Bad Request",
@@ -89,6 +97,17 @@ var (
 		status: 403, code: "site_not_allowed", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
 		detail: "The site of this request is not among those of this proxy. Use /sites/-/ for its default site, or the content URL of one of its sites.",
 	}
+	refuseUnknown = refusal{
+		status: 404, code: "operation_unknown", tableau: tableauapi.CodePathNotFound, summary: "Resource Not Found",
+		detail: "This proxy knows no operation of Tableau's API with this method and path, so it lets nothing through. Compare the path with Tableau's reference, down to the case of letters; the operator of this proxy can let unknown routes through (unknown_routes).",
+	}
+	refuseDenied    = refusal{status: 403, code: "operation_denied", tableau: tableauapi.CodeForbidden, summary: "Forbidden"}
+	refuseDangerous = refusal{status: 403, code: "operation_dangerous", tableau: tableauapi.CodeForbidden, summary: "Forbidden"}
+	refuseNoJWT     = refusal{status: 403, code: "jwt_not_accepted", tableau: tableauapi.CodeForbidden, summary: "Forbidden"}
+	refusePolicy    = refusal{
+		status: 403, code: "policy_unknown", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
+		detail: "What you may do here depends on a group that you belong to, and this proxy does not know of one. Its operator finds in the log what is missing.",
+	}
 	refuseScope = refusal{status: 403, code: "scope_missing", tableau: tableauapi.CodeForbidden, summary: "Forbidden"}
 	refuseEnded = refusal{
 		status: 401, code: "session_ended", tableau: tableauapi.CodeInvalidToken, summary: "Unauthorized Access",
@@ -113,6 +132,10 @@ var (
 	refuseTimeout = refusal{
 		status: 504, code: "tableau_timeout", tableau: tableauapi.CodeGatewayTimeout, summary: "Gateway Timeout",
 		detail: "Tableau did not answer in time. Try again later.",
+	}
+	refuseAudit = refusal{
+		status: 503, code: "audit_unavailable", tableau: tableauapi.CodeServiceUnavailable, summary: "Service Unavailable",
+		detail: "This proxy sends nothing that it cannot record, and its audit file cannot be written at the moment. Try again later; if it lasts, tell its operator.", retryAfter: time.Second,
 	}
 	refuseShutdown = refusal{
 		status: 503, code: "shutting_down", tableau: tableauapi.CodeServiceUnavailable, summary: "Service Unavailable",
@@ -190,8 +213,15 @@ func (f *refusal) answer(r *http.Request) (http.Header, []byte) {
 
 // allowedMethods are the methods that could have been used for r.
 func allowedMethods(r *http.Request) []string {
-	if x := exchangeFrom(r.Context()); x != nil && x.route.Auth() != tableauapi.NotAuth {
+	x := exchangeFrom(r.Context())
+	switch {
+	case x == nil:
+		return methods
+	case x.route.Auth() != tableauapi.NotAuth:
 		return []string{http.MethodPost}
+	}
+	if known := tableauapi.Methods(x.path); len(known) > 0 {
+		return known
 	}
 	return methods
 }
@@ -215,69 +245,4 @@ func errorFormat(r *http.Request) tableauapi.Format {
 		}
 	}
 	return tableauapi.NegotiateFormat(r.Header.Values("Accept"), first)
-}
-
-// sessionFailure is the answer to a request that got no session.
-func sessionFailure(err error) *refusal {
-	var (
-		failure *tableauauth.SignInError
-		noSeat  *tableauauth.NoSeatError
-	)
-	switch {
-	case errors.As(err, &failure):
-		return signInFailure(failure)
-	case errors.As(err, &noSeat):
-		return refuseNoSeat.with("", err)
-	case errors.Is(err, tableauauth.ErrPoolClosed):
-		return refuseShutdown.with("", err)
-	default: // the request's own context ended
-		return clientGone.with("", err)
-	}
-}
-
-// signInFailure tells the client what it can do about a failed sign-in. What
-// the operator has to change is for the log.
-func signInFailure(e *tableauauth.SignInError) *refusal {
-	switch e.Reason {
-	case tableauauth.Throttled, tableauauth.Limited:
-		f := refuseSignInBusy.with("", e)
-		if e.Reason == tableauauth.Limited {
-			f.detail = "This proxy keeps back sign-ins at Tableau, since there are too many. Try again later."
-		}
-		f.retryAfter = max(f.retryAfter, e.RetryAfter)
-		return f
-	case tableauauth.TimedOut:
-		return refuseTimeout.with("", e)
-	case tableauauth.Unreachable, tableauauth.Unavailable, tableauauth.Nonsense:
-		return refuseUnreachable.with("", e)
-	default:
-		detail := refuseSignIn.detail
-		if meaning, _ := e.Explain(); meaning != "" {
-			detail += " " + strings.ToUpper(meaning[:1]) + meaning[1:] + "."
-		}
-		return refuseSignIn.with(detail+" The operator of this proxy finds what to change in its log.", e)
-	}
-}
-
-// upstreamFailure is the answer to a request that got none from Tableau:
-// reverse_proxy returns an error only as long as nothing has been written. What
-// is not about reaching Tableau is some other handler's error, and stays it.
-func upstreamFailure(err error) (*refusal, error) {
-	var status caddyhttp.HandlerError
-	switch {
-	case err == nil:
-		return nil, nil
-	case !errors.As(err, &status):
-		return nil, err
-	}
-	switch status.StatusCode {
-	case http.StatusBadGateway, http.StatusServiceUnavailable:
-		return refuseUnreachable.with("", err), nil
-	case http.StatusGatewayTimeout:
-		return refuseTimeout.with("", err), nil
-	case 499:
-		return clientGone.with("", err), nil
-	default:
-		return nil, err
-	}
 }

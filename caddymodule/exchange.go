@@ -30,8 +30,10 @@ type exchange struct {
 	path     string              // canonical path
 	pathErr  error               // why there is none
 	route    tableauapi.Route
-	routeAs  string // see template
-	signedIn bool   // the request waited for a sign-in
+	routeAs  string                // see template
+	op       *tableauapi.Operation // nil if none is known
+	scopes   []string              // of the session that the request is to have
+	signedIn bool                  // the request waited for a sign-in
 
 	wantsSite *string // X-Tableau-Site, if there
 
@@ -46,9 +48,12 @@ type exchange struct {
 	w    http.ResponseWriter
 	body *watchedBody // nil if the request has none
 
+	observed
+
 	binding tableauauth.Binding
 	status  int      // Tableau's answer, or 0
 	refused *refusal // our own answer, or nil
+	aborted bool     // the answer broke off
 }
 
 type exchangeKey struct{}
@@ -59,6 +64,7 @@ func newExchange(r *http.Request) *exchange {
 	x := &exchange{began: time.Now()}
 	if x.path, x.pathErr = tableauapi.CanonicalPath(r.URL.EscapedPath()); x.pathErr == nil {
 		x.route, _ = tableauapi.ParseRoute(x.path)
+		x.op, _ = tableauapi.Lookup(r.Method, x.path, r.URL.RawQuery)
 	}
 	return x
 }
@@ -69,12 +75,28 @@ func exchangeFrom(ctx context.Context) *exchange {
 	return x
 }
 
-// template is the route as logs have it, put together once.
+// template is the route as logs have it, put together once. That of an
+// operation that is known is one of a few hundred, unless it has two spellings;
+// then, and if none is known, it is made of the path's words.
 func (x *exchange) template() string {
-	if x.routeAs == "" {
+	if x.routeAs != "" {
+		return x.routeAs
+	}
+	if x.op != nil {
+		x.routeAs = x.op.ShortTemplate()
+	}
+	if x.op == nil || strings.Contains(x.routeAs, "(") {
 		x.routeAs = x.route.Template()
 	}
 	return x.routeAs
+}
+
+// operation is the name of the operation, or "" if none is known.
+func (x *exchange) operation() string {
+	if x.op == nil {
+		return ""
+	}
+	return x.op.Name
 }
 
 // attach returns r with the exchange in its context.
@@ -119,6 +141,7 @@ func (x *exchange) describe(r *http.Request) {
 	repl.Set("http.tableau.user", x.user)
 	repl.Set("http.tableau.site", x.site)
 	repl.Set("http.tableau.route", x.template())
+	repl.Set("http.tableau.operation", x.operation())
 }
 
 // conclude notes how the request ended where neither an answer of Tableau's nor

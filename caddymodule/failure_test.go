@@ -112,11 +112,11 @@ func TestDataFailures(t *testing.T) {
 		"a 401 of another kind": {tableautest.Fault{Refuse: &tableautest.Refusal{Code: "401003"}}, 401, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := started(t, tableautest.Options{}, setup{transport: "response_header_timeout 500ms"})
+			r := started(t, tableautest.Options{}, setup{options: defaultOptions + " tableau:workbooks:delete", transport: "response_header_timeout 500ms"})
 			r.get(t, "alice", workbooks)
 			test.fault.Match = tableautest.Match{Data: true, Path: "/workbooks"}
 			r.AddFault(test.fault)
-			a := r.do(t, call{user: "alice", method: http.MethodPut, path: workbooks})
+			a := r.do(t, call{user: "alice", method: http.MethodDelete, path: workbooks + "/" + tableautest.WorkbookLUID(testSite, "Reports", "Finance Overview")})
 			if a.status != test.status || a.code() != test.code {
 				t.Errorf("status %d, code %q, want %d, %q: %s", a.status, a.code(), test.status, test.code, a.body)
 			}
@@ -163,15 +163,19 @@ func TestBodyThatCannotBeSentAgain(t *testing.T) {
 	}
 }
 
-// The client learns what the session has, and the session lives on.
+// A scope that Tableau does not give, although it was asked for: the client
+// learns what the session has, and the session lives on.
 func TestMissingScope(t *testing.T) {
-	r := started(t, tableautest.Options{}, setup{})
+	r := started(t, tableautest.Options{UnsupportedScopes: []string{"tableau:users:read"}}, setup{options: defaultOptions + " tableau:users:read"})
 	r.get(t, "alice", workbooks)
 	a := r.get(t, "alice", api+"/sites/-/users")
 	if a.status != 403 || a.code() != "scope_missing" {
 		t.Errorf("status %d, code %q, want 403 scope_missing", a.status, a.code())
 	}
-	for _, want := range []string{"/sites/{site}/users", "tableau:content:read"} {
+	for _, want := range []string{
+		"Tableau refused get_users_on_site (GET /sites/{site}/users)", "It needs the scope tableau:users:read",
+		"opened with the scopes tableau:content:read tableau:users:read",
+	} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("the client reads %s, want %q in it", a.body, want)
 		}
@@ -237,7 +241,7 @@ func TestHandleErrors(t *testing.T) {
 		}
 	}
 	r.AddFault(tableautest.Fault{Match: tableautest.Match{Data: true, Path: "/workbooks"}, Cut: tableautest.CutBeforeHeaders})
-	if a := r.do(t, call{user: "alice", method: http.MethodDelete, path: workbooks}); a.code() != "tableau_unreachable" || strings.Contains(a.body, "handled") {
+	if a := r.do(t, call{user: "alice", path: workbooks}); a.code() != "tableau_unreachable" || strings.Contains(a.body, "handled") {
 		t.Errorf("Tableau unreachable: code %q: %s", a.code(), a.body)
 	}
 }

@@ -26,6 +26,8 @@ func FuzzCaddyfile(f *testing.F) {
 		"https://t.example {\n\ttransport {\n\t\tdial_timeout 5s\n\t\ttls_trust_pool inline {\n\t\t\ttrust_der AAAA\n\t\t}\n\t}\n\treplay_buffer 1MiB\n}",
 		"tableau {\n\treplay_buffer off\n\tdial_timeout 1s\n}",
 		"https://t.example {\n\tcredentials direct_trust {\n\t\tsecret a {env.A}\n\t\tsecret b {env.B}\n\t}\n}",
+		"https://t.example {\n\tscopes auto by class\n\tscope_ceiling tableau:a:*\n\tunknown_routes allow\n\tallow GET PUT /sites/*/views/** read\n\tdeny DELETE /**\n\tread_only\n}",
+		"https://t.example {\n\tpolicy {http.auth.user.groups} a b {\n\t\tallow read\n\t\tdeny x\n\t\tread_only\n\t}\n\tpolicy default\n}",
 		"@matcher https://t.example { }",
 		"https://t.example {\n\ttransport {",
 		"https://a https://b {\n}\n}",

@@ -10,9 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
-
-	"go.uber.org/zap"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -43,6 +41,12 @@ import (
 // chooses another of the configured sites. A request without a site in its
 // path may choose one with the header `X-Tableau-Site`.
 //
+// What goes through are the operations of Tableau's APIs that are known, but
+// for those that are dangerous to shared sessions, each in a session with the
+// scopes that it needs. `allow`, `deny`, `read_only` and `policies` narrow that
+// down. `caddy tableau scopes --config <file>` prints what a configuration lets
+// through.
+//
 // Errors of this handler have the shape of Tableau's own, XML or JSON, with a
 // code in the header `X-Tableau-Proxy-Error`.
 //
@@ -53,6 +57,7 @@ import (
 // `{http.tableau.user}` | The Tableau user the request is sent as
 // `{http.tableau.site}` | The content URL of its site, empty for the Default site
 // `{http.tableau.route}` | What it asks for, such as `/sites/{site}/workbooks`
+// `{http.tableau.operation}` | The same by its name, such as `query_workbooks_for_site`; empty for a route that is not known
 type Handler struct {
 	// Where Tableau is: scheme, host and port, such as
 	// `https://10ax.online.tableau.com`. Sessions go nowhere else.
@@ -99,10 +104,35 @@ type Handler struct {
 	// A client can set none of them. For credentials that are JWTs only.
 	Claims map[string][]string `json:"claims,omitempty"`
 
-	// The scopes that each session is given, such as `tableau:content:read`.
-	// Sessions of the credentials `pat` and `password` know no scopes, and need
-	// none here.
+	// The scopes that sessions are given: `auto` alone, or a list such as
+	// `tableau:content:read` that is the same for every session. With `auto` a
+	// session has what the operation needs that it is opened for, so that a
+	// person has one session for each set of scopes. What needs a scope that is
+	// not in the list is refused. Sessions of the credentials `pat` and
+	// `password` know no scopes. Default: `auto`.
 	Scopes []string `json:"scopes,omitempty"`
+
+	// With `auto`, which operations share a session: those with the same scopes
+	// (`operation`), those about the same resource (`resource`), such as
+	// workbooks, or those of the same class (`class`): read, write, run, admin.
+	// The fewer sessions, the more each may do. Default: `operation`.
+	ScopesBy string `json:"scopes_by,omitempty"`
+
+	// With `auto`, the only scopes that sessions may be given. `*` may stand for
+	// all actions, as in `tableau:views:*`. Default: any.
+	ScopeCeiling []string `json:"scope_ceiling,omitempty"`
+
+	// What becomes of requests for which no operation is known: `deny`, `allow`
+	// with the scopes in `scopes`, or the scopes of their sessions. Default:
+	// `deny`.
+	UnknownRoutes []string `json:"unknown_routes,omitempty"`
+
+	Policy
+
+	// Policies of groups of people. The first that is about a person holds,
+	// beside the policy above. Who belongs to none is refused. Default: none,
+	// so that the policy above is everybody's.
+	Policies []GroupPolicy `json:"policies,omitempty"`
 
 	// Tools that can present no identity to Caddy, and show who they are when
 	// they sign in. Requests for which Caddy knows an identity are not
@@ -124,7 +154,7 @@ type Handler struct {
 	clients    *clients // nil if there are none
 	claims     *claims  // nil if there are none
 	sites      []string // content URLs, "" for the Default site
-	scopes     []string // normal form
+	rules      *rulebook
 }
 
 // CaddyModule returns the Caddy module information.
@@ -143,6 +173,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app = app.(*App)
+	h.app.noteConfig(h)
 	if err := h.provisionOptions(ctx); err != nil {
 		return err
 	}
@@ -150,7 +181,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.checkScopes(credential); err != nil {
+	_, account := credential.(tableauauth.Account)
+	if h.rules, err = newRulebook(h, credential.Kind(), account, h.app.logger); err != nil {
 		return err
 	}
 	if h.claims, err = newClaims(h.Claims, credential, h.app.logger); err != nil {
@@ -160,9 +192,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	h.rules.version = newServerVersion(ctx, h.origin.String(), h.audited(), h.app.logger).get
 	h.connection, err = h.app.connect(
 		tableauauth.Connection{Origin: h.origin.String(), Credential: credential, Variant: variant},
-		tableauauth.Client{Transport: h.Transport},
+		tableauauth.Client{Transport: h.audited()},
 		h.sites,
 	)
 	return err
@@ -176,12 +209,6 @@ func (h *Handler) provisionOptions(ctx caddy.Context) (err error) {
 	if h.sites, err = siteURLs(h.Sites); err != nil {
 		return err
 	}
-	for _, s := range h.Scopes {
-		if !strings.HasPrefix(s, "tableau:") || strings.Count(s, ":") != 2 || strings.ContainsAny(s, " {}") {
-			return fmt.Errorf("scopes: %q is not of the form tableau:<resource>:<action>", s)
-		}
-	}
-	h.scopes = tableauauth.NormalScopes(h.Scopes)
 	if h.identities, err = newIdentities(h, h.app.logger); err != nil {
 		return err
 	}
@@ -202,19 +229,6 @@ func (h *Handler) loadCredential(ctx caddy.Context) (tableauauth.Credential, err
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
 	return guest.(CredentialModule).Credential(), nil
-}
-
-// checkScopes refuses to go without scopes, unless they would mean nothing.
-func (h *Handler) checkScopes(credential tableauauth.Credential) error {
-	_, account := credential.(tableauauth.Account)
-	switch {
-	case len(h.Scopes) == 0 && !account:
-		return errors.New("scopes: name the scopes that sessions are to have, such as tableau:content:read; a JWT without scopes is refused by Tableau")
-	case len(h.Scopes) > 0 && account:
-		h.app.logger.Warn("scopes do not limit sessions of this kind of credential: the rights of its user at Tableau do",
-			zap.String("credentials", credential.Kind()))
-	}
-	return nil
 }
 
 // provisionTransport sets up the transport for sign-ins, and returns what of it
@@ -251,18 +265,34 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	r = x.attach(r)
 	requestID(r) // drawn now: to draw it when a dial still reads Caddy's variables would be a race
 	x.w, x.body = w, watchBody(r)
+	x.observe(h.app, w, r)
+	err := h.handle(w, r, x, next)
+	x.body.linger(w)
+	return err
+}
+
+// handle serves the request and sees to its records, which it has also if
+// reverse_proxy gives an answer up half way: it panics then
+// (http.ErrAbortHandler), and is let.
+func (h *Handler) handle(w http.ResponseWriter, r *http.Request, x *exchange, next caddyhttp.Handler) (err error) {
+	x.aborted = true
+	defer func() {
+		x.conclude(r.Context(), err)
+		h.record(r, x)
+	}()
 	refused, err := h.serve(w, r, x, next)
+	x.aborted = false
 	if refused != nil {
 		if x.route.Auth() == tableauapi.SignIn {
 			refused = refused.atSignIn()
 		}
 		x.refused = refused
 		x.body.hangUp(w)
+		if r.ProtoMajor == 1 && !slices.Contains(methods, r.Method) {
+			w.Header().Set("Connection", "close") // after CONNECT, others may read on differently
+		}
 		refused.write(w, r)
 	}
-	x.conclude(r.Context(), err)
-	h.record(r, x)
-	x.body.linger(w)
 	return err
 }
 
@@ -272,6 +302,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange, next caddyhttp.Handler) (*refusal, error) {
 	defer x.binding.Release()
 	if refused := admitLine(r, x); refused != nil {
+		return refused, nil
+	}
+	if refused := admitSize(r); refused != nil {
+		return refused, nil
+	}
+	if refused := admitQuery(r); refused != nil {
+		return refused, nil
+	}
+	if refused := admitBrowser(r); refused != nil {
 		return refused, nil
 	}
 	if refused := h.identify(r, x); refused != nil {
@@ -286,74 +325,28 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange, nex
 	if x.route.Auth() != tableauapi.NotAuth {
 		return h.answer(w, r, x), nil
 	}
+	if refused := h.rules.judge(r, x); refused != nil {
+		return refused, nil
+	}
 	if refused := admitHeaders(r, x); refused != nil {
 		return refused, nil
 	}
 	h.identities.removeHeaders(r)
 	h.claims.removeHeaders(r)
+	h.rules.groups.sources.removeHeaders(r)
+	if err := x.sink.ready(); err != nil {
+		return refuseAudit.with("", err), nil
+	}
 	if refused := h.open(r, x); refused != nil {
 		return refused, nil
 	}
 	x.rewrite(r)
 	x.describe(r)
-	return upstreamFailure(next.ServeHTTP(w, r))
-}
-
-// checkOrigin reads the origin and refuses http unless it is allowed.
-func checkOrigin(s string, insecure bool) (*url.URL, error) {
-	if s == "" {
-		return nil, errors.New("the Tableau origin is missing: it is the address of Tableau, such as https://10ax.online.tableau.com")
+	refused, err := upstreamFailure(next.ServeHTTP(w, r))
+	if refused != nil && x.body.malformed() {
+		refused = refuseBody.with("", refused.cause)
 	}
-	origin, err := tableauauth.ParseOrigin(s)
-	if err != nil {
-		return nil, err
-	}
-	if origin.Scheme == "http" && !insecure {
-		return nil, fmt.Errorf("the origin %s is not https, so sessions would travel in the clear: use https, or, in a lab, the option insecure_http", origin)
-	}
-	return origin, nil
-}
-
-// siteURLs checks the sites and turns "default" into the Default site's
-// content URL, which is empty.
-func siteURLs(sites []string) ([]string, error) {
-	if len(sites) == 0 {
-		return nil, errors.New("site: missing: name the content URL of the site, as in its address after /site/, or default for the Default site")
-	}
-	urls := make([]string, 0, len(sites))
-	for _, s := range sites {
-		if s == "" || strings.ContainsAny(s, "/{}?#% ") || s == "-" {
-			return nil, fmt.Errorf("site: %q is not a content URL: it is what follows /site/ in the address of a page of the site, or default", s)
-		}
-		if strings.EqualFold(s, "default") {
-			s = ""
-		}
-		for _, other := range urls {
-			if strings.EqualFold(s, other) {
-				return nil, fmt.Errorf("site: %q is given twice", s)
-			}
-		}
-		urls = append(urls, s)
-	}
-	return urls, nil
-}
-
-// secured returns the transport with TLS as it must be: verified, or off for
-// an http origin.
-func secured(t *reverseproxy.HTTPTransport, https bool) (*reverseproxy.HTTPTransport, error) {
-	if t == nil {
-		t = new(reverseproxy.HTTPTransport)
-	}
-	if t.TLS != nil && t.TLS.InsecureSkipVerify {
-		return nil, errSkipVerify
-	}
-	if https && t.TLS == nil {
-		t.TLS = new(reverseproxy.TLSConfig)
-	}
-	if !https && t.TLS != nil {
-		return nil, errors.New("transport: TLS options for an http:// origin: make the origin https://")
-	}
-	return t, nil
+	return refused, err
 }
 
 // Interface guards

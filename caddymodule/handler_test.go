@@ -307,7 +307,7 @@ func TestErrorsOfJSONOnlyAPIs(t *testing.T) {
 func TestAllowHeader(t *testing.T) {
 	r := started(t, tableautest.Options{}, setup{})
 	a := r.do(t, call{user: "alice", method: "OPTIONS", path: workbooks})
-	if got, want := a.header.Get("Allow"), "GET, HEAD, POST, PUT, PATCH, DELETE"; got != want {
+	if got, want := a.header.Get("Allow"), "GET, HEAD, POST"; got != want {
 		t.Errorf("Allow %q, want %q", got, want)
 	}
 }
@@ -318,10 +318,10 @@ func TestPlaceholders(t *testing.T) {
 	r := newRig(t, tableautest.Options{})
 	r.load(t, setup{
 		handlers: "\tvars before x\n\ttableau_auth " + r.URL + r.block(setup{options: "\t\tsite finance\n\t\tuser_map alice alice\n\t\tscopes tableau:content:read"}),
-		after:    "\trespond \"{http.tableau.user}|{http.tableau.site}|{http.tableau.route}|{http.auth.user.id}\"",
+		after:    "\trespond \"{http.tableau.user}|{http.tableau.site}|{http.tableau.route}|{http.tableau.operation}|{http.auth.user.id}\"",
 	})
 	a := r.get(t, "alice", api+"/sites/-/workbooks/"+tableautest.WorkbookLUID(testSite, "Reports", "Finance Overview")+"/views")
-	if want := "alice|finance|/sites/{site}/workbooks/{id}/views|alice"; a.body != want {
+	if want := "alice|finance|/sites/{site}/workbooks/{workbook}/views|query_views_for_workbook|alice"; a.body != want {
 		t.Errorf("placeholders %q, want %q", a.body, want)
 	}
 }

@@ -89,6 +89,9 @@ func (ids *identities) checkTemplate(logger *zap.Logger) error {
 	if ids.template == "" && !ids.mapped {
 		return errors.New("user: missing: say which Tableau user a request is sent as, such as user {http.auth.user.id}, or list users with user_map")
 	}
+	if err := checkBraces(ids.template); err != nil {
+		return fmt.Errorf("user: %w", err)
+	}
 	for _, name := range placeholders(ids.template) {
 		if isClientChosen(name) {
 			return fmt.Errorf("user: {%s} is chosen by the client, who could become anybody: use what an authentication handler has verified, such as {http.auth.user.id}", name)

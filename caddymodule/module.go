@@ -6,6 +6,7 @@
 //	admit.go      may it leave?           one canonical form of method, path and headers
 //	identify.go   who is this?            Caddy's verified identity -> a Tableau user; fail closed
 //	answer.go     is it for us?           sign-in, sign-out and switchSite are answered here
+//	rulebook.go   may they do this?       the operation, by the operator's rules, and the scopes it needs
 //	session.go    as whom?                the site, then a live session from the pool
 //	transport.go  send and scrub          the token is put in on the last hop; one recovery
 //	record.go     what happened           one record for each request, access-log fields, placeholders

@@ -102,7 +102,6 @@ func TestProvisionRefuses(t *testing.T) {
 		{"site: an address", "", goodUser + goodScopes + goodCredentials + "site /site/finance\n", []string{`site: "/site/finance" is not a content URL`}},
 		{"site: a placeholder", "", goodUser + goodScopes + goodCredentials + "site {http.request.host}\n", []string{"site:", "is not a content URL"}},
 
-		{"scopes: missing", "", goodSite + goodUser + goodCredentials, []string{"scopes: name the scopes", "such as tableau:content:read"}},
 		{"scopes: not Tableau's", "", goodSite + goodUser + goodCredentials + "scopes content:read\n", []string{`scopes: "content:read" is not of the form tableau:<resource>:<action>`}},
 		{"scopes: no action", "", goodSite + goodUser + goodCredentials + "scopes tableau:content\n", []string{`scopes: "tableau:content" is not of the form`}},
 		{"scopes: two in one", "", goodSite + goodUser + goodCredentials + `scopes "tableau:content:read tableau"` + "\n", []string{"scopes:", "is not of the form"}},

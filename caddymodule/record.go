@@ -30,6 +30,7 @@ const (
 // access log its fields.
 func (h *Handler) record(r *http.Request, x *exchange) {
 	x.count()
+	x.audit(r)
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		for _, f := range x.accessFields() {
 			extra.Set(f)
@@ -50,6 +51,7 @@ func (x *exchange) accessFields() []zap.Field {
 		zap.String("tableau_user", x.user),
 		zap.String("tableau_site", x.site),
 		zap.String("tableau_route", x.template()),
+		zap.String("tableau_operation", x.operation()),
 	}
 	if x.refused != nil {
 		fields = append(fields, zap.String("tableau_error", x.refused.code))
@@ -66,10 +68,14 @@ func (x *exchange) auditFields(r *http.Request) []zap.Field {
 		zap.String("site", x.site),
 		zap.String("method", r.Method),
 		zap.String("route", x.template()),
+		zap.String("operation", x.operation()),
 		zap.Int("status", x.outcome()),
 		zap.String("how", x.how()),
 		zap.Duration("took", time.Since(x.began)),
 		zap.String("client_ip", clientIP(r)),
+	}
+	if x.aborted {
+		fields = append(fields, zap.Bool("aborted", true))
 	}
 	if x.client.Name != "" {
 		fields = append(fields, zap.String("client", x.client.Name))
@@ -82,6 +88,9 @@ func (x *exchange) auditFields(r *http.Request) []zap.Field {
 			fields = append(fields, zap.String("acts_as", as))
 		}
 		fields = append(fields, zap.String("session", s.ID()), zap.String("jti", s.JTI()))
+		if scopes := s.Grant().Scopes; len(scopes) > 0 {
+			fields = append(fields, zap.Strings("scopes", scopes))
+		}
 	}
 	if x.refused != nil {
 		fields = append(fields, zap.String("error", x.refused.code), zap.String("detail", x.refused.detail))

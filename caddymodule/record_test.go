@@ -20,9 +20,9 @@ func TestRecords(t *testing.T) {
 		call call
 		want map[string]any
 	}{
-		{call{user: "alice", path: workbooks}, map[string]any{"identity": "alice", "user": "alice", "site": "finance", "method": "GET", "route": "/sites/{site}/workbooks", "status": 200, "how": "signed in", "level": "info"}},
-		{call{user: "alice", path: api + book}, map[string]any{"identity": "alice", "user": "alice", "site": "finance", "route": "/sites/{site}/workbooks/{id}", "status": 200, "how": "session reused"}},
-		{call{user: "alice", method: "DELETE", path: api + book}, map[string]any{"identity": "alice", "method": "DELETE", "status": 403, "how": "session reused", "error": "scope_missing"}},
+		{call{user: "alice", path: workbooks}, map[string]any{"identity": "alice", "user": "alice", "site": "finance", "method": "GET", "route": "/sites/{site}/workbooks", "operation": "query_workbooks_for_site", "scopes": "[tableau:content:read]", "status": 200, "how": "signed in", "level": "info"}},
+		{call{user: "alice", path: api + book}, map[string]any{"identity": "alice", "user": "alice", "site": "finance", "route": "/sites/{site}/workbooks/{workbook}", "status": 200, "how": "session reused"}},
+		{call{user: "alice", method: "DELETE", path: api + book}, map[string]any{"identity": "alice", "method": "DELETE", "operation": "delete_workbook", "status": 403, "how": "no session", "error": "scope_missing"}},
 		{call{user: "alice", path: api + "/sites/-/workbooks/00000000-0000-0000-0000-000000000000"}, map[string]any{"identity": "alice", "status": 404, "how": "session reused"}},
 		{call{user: "alice", path: api + "/serverinfo"}, map[string]any{"identity": "alice", "site": "", "route": "/serverinfo", "status": 200, "how": "no session"}},
 		{call{user: "bob", path: workbooks}, map[string]any{"identity": "bob", "user": "", "site": "", "status": 403, "how": "no session", "error": "identity_not_mapped", "level": "info"}},
@@ -79,7 +79,7 @@ func TestAccessLogFields(t *testing.T) {
 	r := started(t, tableautest.Options{}, setup{options: "\t\tsite finance\n\t\tuser_map alice alice\n\t\tscopes tableau:content:read"})
 	r.get(t, "alice", workbooks)
 	await(t, "http.log.access", map[string]any{
-		"tableau_user": "alice", "tableau_site": "finance", "tableau_route": "/sites/{site}/workbooks", "tableau_error": nil, "status": 200, "user_id": "alice",
+		"tableau_user": "alice", "tableau_site": "finance", "tableau_route": "/sites/{site}/workbooks", "tableau_operation": "query_workbooks_for_site", "tableau_error": nil, "status": 200, "user_id": "alice",
 	})
 	r.get(t, "bob", workbooks)
 	await(t, "http.log.access", map[string]any{

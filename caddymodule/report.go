@@ -52,6 +52,8 @@ var (
 	collectors = []prometheus.Collector{
 		metricSignIns, metricSignInSeconds, metricRequests, metricReplaced,
 		metricSecretsRefused, metricClock, metricSessions,
+		metricAuditRecords, metricAuditSeconds, metricAuditRefused,
+		metricAuditPending, metricAuditLag, metricAuditDegraded,
 	}
 )
 
@@ -118,15 +120,18 @@ func emit(name string, data func() map[string]any) {
 func poolObserver(c tableauauth.Connection) tableauauth.Observer {
 	kind := c.Credential.Kind()
 	return tableauauth.Observer{
-		SignIn: func(e tableauauth.SignInEvent) { reportSignIn(kind, c.Origin, e) },
+		SignIn:  func(e tableauauth.SignInEvent) { reportSignIn(kind, c.Origin, e) },
+		SignOut: func(e tableauauth.SignOutEvent) { auditSignOut(c.Origin, e) },
 		Recover: func(e tableauauth.RecoverEvent) {
 			metricReplaced.WithLabelValues(recovery(e)).Inc()
+			auditRecover(c.Origin, e)
 			emit("tableau_session_replaced", func() map[string]any {
 				return map[string]any{"origin": c.Origin, "user": e.Dead.ActsAs(), "site": e.Dead.Grant().Site, "result": recovery(e)}
 			})
 		},
 		Failover: func(e tableauauth.FailoverEvent) {
 			metricSecretsRefused.WithLabelValues(e.Kind).Inc()
+			auditFailover(c.Origin, e)
 			emit("tableau_secret_refused", func() map[string]any {
 				return map[string]any{"origin": c.Origin, "kind": e.Kind, "secret_id": e.SecretID, "error": e.Err.Error()}
 			})
@@ -151,6 +156,7 @@ func reportSignIn(kind, origin string, e tableauauth.SignInEvent) {
 			}
 		})
 	}
+	auditSignIn(kind, origin, e)
 	metricSignIns.WithLabelValues(kind, result).Inc()
 	metricSignInSeconds.WithLabelValues(kind).Observe(e.Took.Seconds())
 }

@@ -28,12 +28,14 @@ func TestMetricsAreDocumented(t *testing.T) {
 		name := regexp.MustCompile(`fqName: "([a-z_]+)"`).FindStringSubmatch((<-descriptions).String())
 		have = append(have, name[1])
 	}
-	source, err := os.ReadFile("report.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range regexp.MustCompile(`emit\("([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
-		have = append(have, m[1])
+	for _, file := range []string{"report.go", "audit_notify.go"} {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`emit\("([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
+			have = append(have, m[1])
+		}
 	}
 	var documented []string
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)`").FindAllStringSubmatch(string(page), -1) {

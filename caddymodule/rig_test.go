@@ -75,7 +75,7 @@ type rig struct {
 // newRig starts a simulated Tableau. At the end of the test it stops Caddy, and
 // checks what has to be true of every test: no secret in any log, no
 // credential of a client at Tableau, no session left alive there.
-func newRig(t *testing.T, opts tableautest.Options) *rig {
+func newRig(t testing.TB, opts tableautest.Options) *rig {
 	t.Helper()
 	r := &rig{Server: tableautest.NewTLSServer(opts), address: freeAddress(t), storage: t.TempDir()}
 	r.fresh = func() string { return freeAddress(t) }
@@ -97,7 +97,7 @@ func newRig(t *testing.T, opts tableautest.Options) *rig {
 	return r
 }
 
-func (r *rig) check(t *testing.T) {
+func (r *rig) check(t testing.TB) {
 	t.Helper()
 	r.noLeak(t, "the log", logged.bytes())
 	if left := r.Sessions(); len(left) > 0 && !r.sessionsMayStay {
@@ -111,7 +111,7 @@ func (r *rig) check(t *testing.T) {
 	}
 }
 
-func (r *rig) noLeak(t *testing.T, where string, content []byte) {
+func (r *rig) noLeak(t testing.TB, where string, content []byte) {
 	t.Helper()
 	if leaks := r.Leaks(content); len(leaks) > 0 {
 		t.Errorf("%s holds secrets: %v", where, leaks)
@@ -119,7 +119,7 @@ func (r *rig) noLeak(t *testing.T, where string, content []byte) {
 }
 
 // freeAddress returns a loopback address that nothing listens on.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -247,7 +247,7 @@ func (r *rig) try(s setup) (err error) {
 }
 
 // load loads the configuration, which must be good.
-func (r *rig) load(t *testing.T, s setup) {
+func (r *rig) load(t testing.TB, s setup) {
 	t.Helper()
 	if err := r.try(s); err != nil {
 		t.Fatal(err)

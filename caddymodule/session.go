@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauapi"
 	"github.com/caddy-tableau/caddy-tableau/tableauauth"
@@ -23,7 +24,9 @@ func (h *Handler) open(r *http.Request, x *exchange) *refusal {
 	if refused != nil {
 		return refused
 	}
+	asked := time.Now()
 	signedIn, err := x.binding.Acquire(r.Context(), h.grant(site, x)) // serve releases it
+	traceSignIn(r.Context(), asked, signedIn, err)
 	if err != nil {
 		return sessionFailure(err)
 	}
@@ -38,7 +41,7 @@ func (h *Handler) get(ctx context.Context, site string, x *exchange) (*tableauau
 }
 
 func (h *Handler) grant(site string, x *exchange) tableauauth.Grant {
-	return tableauauth.Grant{Site: site, User: x.user, Scopes: h.scopes, Claims: x.claims}
+	return tableauauth.Grant{Site: site, User: x.user, Scopes: x.scopes, Claims: x.claims}
 }
 
 // chooseSite returns the content URL of the request's site: the one in its

@@ -83,6 +83,9 @@ func (e *TrailEncoder) line(at time.Time) string {
 		where = "site " + e.text("site", "Default")
 	}
 	what := e.text("method", "?") + " " + e.text("route", "(not an API path)")
+	if operation := e.text("operation", ""); operation != "" {
+		what = operation + "  " + what
+	}
 	status, _ := e.Fields["status"].(int64)
 	line := fmt.Sprintf("%s  %s, %s  %s  %d  %s", at.Format(time.TimeOnly), who, where, what, status, e.text("how", ""))
 	if code := e.text("error", ""); code != "" {

@@ -49,6 +49,7 @@ func TestTrail(t *testing.T) {
 		want   string
 	}{
 		{"request", all(), "12:34:56  alice as alice.liddell, site finance  GET /sites/{site}/workbooks  200  session reused\n"},
+		{"operation", all(zap.String("operation", "query_workbooks_for_site")), "12:34:56  alice as alice.liddell, site finance  query_workbooks_for_site  GET /sites/{site}/workbooks  200  session reused\n"},
 		{"Default site", all(zap.String("site", "")), "12:34:56  alice as alice.liddell, site Default  GET /sites/{site}/workbooks  200  session reused\n"},
 		{
 			"refused",

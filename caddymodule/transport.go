@@ -10,12 +10,14 @@ import (
 	"strings"
 
 	"github.com/dustin/go-humanize"
+	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/caddy-tableau/caddy-tableau/auditlog"
 	"github.com/caddy-tableau/caddy-tableau/tableauauth"
 )
 
@@ -40,7 +42,8 @@ type Transport struct {
 	// gets a 401 that says so. -1 keeps nothing. Default: `1048576`.
 	ReplayBuffer int `json:"replay_buffer,omitempty"`
 
-	core *tableauauth.Transport
+	core   *tableauauth.Transport
+	logger *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -64,7 +67,8 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err := t.HTTPTransport.Provision(ctx); err != nil {
 		return err
 	}
-	t.core = &tableauauth.Transport{Base: t.HTTPTransport, ReplayBuffer: t.ReplayBuffer}
+	t.logger = ctx.Logger()
+	t.core = &tableauauth.Transport{Base: &egress{next: t.HTTPTransport}, ReplayBuffer: t.ReplayBuffer}
 	return nil
 }
 
@@ -121,6 +125,8 @@ func (t *Transport) unadmitted(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		_ = req.Body.Close()
 	}
+	t.logger.Error("nothing was sent: put tableau_auth in front of this reverse_proxy, or use tableau_proxy",
+		zap.String("method", req.Method), zap.Error(errNotAdmitted))
 	return refuseInternal.with("", errNotAdmitted).response(req), nil
 }
 
@@ -140,6 +146,8 @@ func transportFailure(x *exchange, err error) *refusal {
 		another *tableauauth.OriginError
 	)
 	switch {
+	case errors.Is(err, auditlog.ErrUnavailable):
+		return refuseAudit.with("", err)
 	case errors.As(err, &scope):
 		return refuseScope.with(scopeDetail(x, scope), err)
 	case errors.As(err, &ended):
@@ -148,21 +156,13 @@ func transportFailure(x *exchange, err error) *refusal {
 		return signInFailure(signIn)
 	case errors.As(err, &noSeat):
 		return refuseNoSeat.with("", err)
-	case errors.As(err, &another), errors.Is(err, tableauauth.ErrNoBinding):
+	case errors.As(err, &another), errors.Is(err, tableauauth.ErrNoBinding), errors.Is(err, tableauauth.ErrOtherGrant):
 		return refuseInternal.with("", err)
 	case errors.Is(err, tableauauth.ErrPoolClosed):
 		return refuseShutdown.with("", err)
 	default:
 		return nil
 	}
-}
-
-// scopeDetail says what was refused and what there is to refuse it.
-func scopeDetail(x *exchange, e *tableauauth.ScopeError) string {
-	return fmt.Sprintf("Tableau refused this method to a session that is alive, so the session lacks a scope that the method needs, "+
-		"or the method accepts no Connected App at all. Route: %s. The session's scopes: %s. "+
-		"The operator of this proxy can add scopes in its configuration; Tableau's help lists the scope of each method under \"Access scopes for Connected Apps\".",
-		x.template(), strings.Join(e.Session.Grant().Scopes, " "))
 }
 
 // UnmarshalCaddyfile sets up the transport from Caddyfile tokens. Syntax:

@@ -118,6 +118,7 @@ func TestTransportWithoutTableauAuth(t *testing.T) {
 	if n := len(r.Journal()); n != 0 {
 		t.Errorf("%d requests reached Tableau", n)
 	}
+	await(t, "http.reverse_proxy.transport.tableau", map[string]any{"error": errNotAdmitted.Error()})
 }
 
 // Sessions go to the origin that they are for.

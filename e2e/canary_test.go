@@ -108,6 +108,8 @@ func TestNoSecretInLogsFilesAdminAPIAndAnswers(t *testing.T) {
 		active := r.AddFault(fault)
 		_, _ = clients[i%2].try(clients[i%2].request(http.MethodGet, "", workbooks, nil, remoteUser, "user "+name))
 		active.Remove()
+		// Were it not for this, the next would not be sent: too many in a row fail.
+		clients[i%2].get("", workbooks, remoteUser, "between "+name).expect(r, http.StatusOK)
 	}
 	for i, c := range clients {
 		for _, accept := range []string{"application/xml", "application/json"} {

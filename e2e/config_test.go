@@ -158,10 +158,9 @@ func errorMessage(stderr string) string {
 	return lines[len(lines)-1]
 }
 
-// Scopes and sites may be left out altogether, too.
+// What may not be left out.
 func TestAnOptionThatIsLeftOutIsNamed(t *testing.T) {
 	for option, says := range map[string][]string{
-		"scopes":      {"scopes", "tableau:content:read"},
 		"site":        {"site", "content URL"},
 		"credentials": {"credentials", "direct_trust"},
 	} {

@@ -32,23 +32,23 @@ type demoLine struct {
 var demoLines = []demoLine{
 	{
 		holds: []string{"Drafts of alice", "<?xml"}, lacks: []string{"Drafts of bob"},
-		trail: "alice as alice, site finance  GET /sites/{site}/workbooks  200  signed in",
+		trail: "alice as alice, site finance  query_workbooks_for_site  GET /sites/{site}/workbooks  200  signed in",
 	},
 	{
 		holds: []string{"Drafts of bob", "<?xml"}, lacks: []string{"Drafts of alice"},
-		trail: "bob as bob, site finance  GET /sites/{site}/workbooks  200  signed in",
+		trail: "bob as bob, site finance  query_workbooks_for_site  GET /sites/{site}/workbooks  200  signed in",
 	},
 	{
-		holds: []string{`code="403004"`, "lacks a scope", "tableau:content:read"},
-		trail: "alice as alice, site finance  GET /sites/{site}/users  403  session reused, scope_missing",
+		holds: []string{`code="403004"`, "needs the scope tableau:users:read", "tableau:content:read"},
+		trail: "alice as alice, no site  get_users_on_site  GET /sites/{site}/users  403  no session, scope_missing",
 	},
 	{
 		holds: []string{`code="403004"`, "no Tableau user is assigned to you"},
-		trail: "mallory, no site  GET /sites/{site}/workbooks  403  no session, identity_not_mapped",
+		trail: "mallory, no site  query_workbooks_for_site  GET /sites/{site}/workbooks  403  no session, identity_not_mapped",
 	},
 	{
 		holds: []string{"Drafts of alice", `{"pagination"`}, lacks: []string{"Drafts of bob"},
-		trail: "alice as alice, site finance  GET /sites/{site}/workbooks  200  session reused",
+		trail: "alice as alice, site finance  query_workbooks_for_site  GET /sites/{site}/workbooks  200  session reused",
 	},
 }
 

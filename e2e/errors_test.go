@@ -152,13 +152,23 @@ func TestRequestsThatMayNotLeaveAreRefused(t *testing.T) {
 	}
 }
 
-// Tableau answers a missing scope as it does a dead session. The proxy tells
-// them apart, and does not sign in again.
+// A scope that sessions are not given is missed before anybody signs in.
 func TestScopeMissing403NamesTheScopes(t *testing.T) {
 	r := newRig(t, setup{scopes: "tableau:content:read"})
 	expectRefused(t, r, refused{
 		path: api + "/sites/-/users", user: "alice",
-		status: 403, code: "scope_missing", tableau: "403004", detail: "The session's scopes: tableau:content:read.",
+		status: 403, code: "scope_missing", tableau: "403004", detail: "needs the scope tableau:users:read. The session may have the scope tableau:content:read:",
+	})
+	r.expectSignIns(0)
+}
+
+// Tableau answers a missing scope as it does a dead session. The proxy tells
+// them apart, and does not sign in again.
+func TestScopeThatTableauDoesNotGive403(t *testing.T) {
+	r := newRig(t, setup{scopes: "auto", tableau: tableautest.Options{UnsupportedScopes: []string{"tableau:users:read"}}})
+	expectRefused(t, r, refused{
+		path: api + "/sites/-/users", user: "alice",
+		status: 403, code: "scope_missing", tableau: "403004", detail: "It needs the scope tableau:users:read, and the session was opened with the scope tableau:users:read.",
 	})
 	r.expectSignIns(1)
 }

@@ -52,6 +52,10 @@ What this project knows of Tableau's APIs: %d operations in %d groups. The page 
 A [dangerous](#dangerous-operations) operation does not fit sessions that are shared. It is marked with an
 exclamation mark.
 
+The proxy lets these operations through and no others, each in a session with its scopes:
+[configuration.md](configuration.md#scopes) says how that is changed. ` + "`" + `caddy tableau scopes <method> <path>` + "`" + ` prints
+what is known of a request, and ` + "`" + `caddy tableau scopes --config <file>` + "`" + ` what a configuration does with each operation.
+
 `
 
 // scopesPage is the page.

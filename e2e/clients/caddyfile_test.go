@@ -74,7 +74,7 @@ var passwordHash = sync.OnceValue(func() string {
 func (r *rig) caddyfile() string {
 	var b strings.Builder
 	err := caddyfileTemplate.Execute(&b, map[string]any{
-		"Dir": r.dir, "Origin": r.URL, "Sites": r.sites, "Scopes": scopes, "Ports": r.ports,
+		"Dir": r.dir, "Origin": r.URL, "Sites": r.sites, "Scopes": r.scopes, "Ports": r.ports,
 		"ClientID": r.app.ClientID, "SecretID": r.app.Secrets[0].ID, "Secret": secret,
 		"Clients": []string{etl.line, reports.line}, "PasswordHash": passwordHash(),
 	})

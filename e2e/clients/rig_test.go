@@ -37,6 +37,7 @@ type rig struct {
 	dir      string
 	app      tableautest.ConnectedApp
 	sites    string
+	scopes   string
 	ports    [3]int
 	proxy    *process
 	programs []*process
@@ -47,13 +48,19 @@ type rig struct {
 // newRig starts both, with the simulator's default content.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	return serve(t, tableautest.NewTLSServer(tableautest.Options{EchoToken: true}), site)
+	return newRigWith(t, scopes)
+}
+
+// newRigWith starts both, with these scopes in the configuration.
+func newRigWith(t *testing.T, scopes string) *rig {
+	t.Helper()
+	return serve(t, tableautest.NewTLSServer(tableautest.Options{EchoToken: true}), site, scopes)
 }
 
 // serve starts the proxy in front of a simulator.
-func serve(t *testing.T, tableau *tableautest.Server, sites string) *rig {
+func serve(t *testing.T, tableau *tableautest.Server, sites, scopes string) *rig {
 	t.Helper()
-	r := &rig{Server: tableau, t: t, dir: t.TempDir(), sites: sites}
+	r := &rig{Server: tableau, t: t, dir: t.TempDir(), sites: sites, scopes: scopes}
 	t.Cleanup(r.Close)
 	r.app = r.ConnectedApp(site)
 	r.file("tableau.pem", r.CAPEM())

@@ -61,5 +61,5 @@ func newRigOfTwoSites(t *testing.T) (r *rig, other *tableautest.Tableau) {
 	server.EnableHTTP2 = true
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that end early are no news
 	server.StartTLS()
-	return serve(t, &tableautest.Server{Tableau: both.first, URL: server.URL, HTTP: server}, site+" "+otherSite), both.other
+	return serve(t, &tableautest.Server{Tableau: both.first, URL: server.URL, HTTP: server}, site+" "+otherSite, scopes), both.other
 }
