@@ -198,7 +198,7 @@ func TestAuditOfFailures(t *testing.T) {
 		outcome map[string]any
 		ending  map[string]any // nil if Tableau's answer went to the client
 	}{
-		"reset":     {tableautest.Fault{Cut: tableautest.CutAfterWork}, map[string]any{"status": 0, "err_class": "network"}, map[string]any{"error": "tableau_unreachable", "status": 502}},
+		"reset":     {tableautest.Fault{Cut: tableautest.CutAfterWork}, map[string]any{"status": 0, "err_class": "protocol"}, map[string]any{"error": "tableau_unreachable", "status": 502}},
 		"cut":       {tableautest.Fault{Cut: tableautest.CutMidBody}, map[string]any{"status": 200, "truncated": true}, nil},
 		"throttled": {tableautest.Fault{Refuse: &tableautest.Refusal{Code: "429000"}}, map[string]any{"status": 429, "tableau_code": "429000"}, nil},
 		"scope":     {tableautest.Fault{Refuse: &tableautest.Refusal{Code: "401002"}}, map[string]any{"status": 401, "tableau_code": "401002"}, map[string]any{"error": "scope_missing", "status": 403}},

@@ -107,19 +107,20 @@ func (x *exchange) attach(r *http.Request) *http.Request {
 
 // rewrite gives r the canonical path, with the site and the user in the place
 // of hyphens and content URLs. What is sent is byte for byte what was judged.
-func (x *exchange) rewrite(r *http.Request) {
+func (x *exchange) rewrite(r *http.Request) *refusal {
 	path := x.path
 	if s := x.binding.Session; s != nil {
 		path = x.route.With(s.SiteID(), s.UserID())
 	}
 	decoded, err := url.PathUnescape(path)
-	if err != nil {
-		return // a canonical path can be decoded
+	if err != nil { // a canonical path can be decoded
+		return refuseInternal.with("", err)
 	}
 	r.URL.Path, r.URL.RawPath = decoded, path
 	if path != x.path && x.template() == "/sites/{site}" {
 		r.URL.RawQuery = withoutKey(r.URL.RawQuery)
 	}
+	return nil
 }
 
 // withoutKey removes key=contentUrl and key=name, by which GET /sites/{site}

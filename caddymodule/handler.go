@@ -340,7 +340,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange, nex
 	if refused := h.open(r, x); refused != nil {
 		return refused, nil
 	}
-	x.rewrite(r)
+	if refused := x.rewrite(r); refused != nil {
+		return refused, nil
+	}
 	x.describe(r)
 	refused, err := upstreamFailure(next.ServeHTTP(w, r))
 	if refused != nil && x.body.malformed() {

@@ -276,9 +276,7 @@ func (ids *identities) expand(r *http.Request, repl *caddy.Replacer) (string, *r
 
 // removeHeaders keeps the headers that named the sender from Tableau.
 func (ids *identities) removeHeaders(r *http.Request) {
-	for _, name := range ids.headers {
-		delete(r.Header, name)
-	}
+	removeHeaders(r, ids.headers)
 }
 
 // lookup returns the user that a map assigns to identity.

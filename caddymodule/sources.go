@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauauth"
 )
 
 // sources are what the placeholders of one option depend on, besides what is
@@ -62,9 +64,18 @@ func (s *sources) check(r *http.Request) (twice string, err error) {
 }
 
 // removeHeaders keeps from Tableau the headers that are sources.
-func (s *sources) removeHeaders(r *http.Request) {
-	for _, name := range s.headers {
-		delete(r.Header, name)
+func (s *sources) removeHeaders(r *http.Request) { removeHeaders(r, s.headers) }
+
+// removeHeaders removes headers in every spelling that a lenient server could
+// take for them.
+func removeHeaders(r *http.Request, names []string) {
+	for _, name := range names {
+		normal := tableauauth.NormalHeaderName(name)
+		for other := range r.Header {
+			if tableauauth.NormalHeaderName(other) == normal {
+				delete(r.Header, other)
+			}
+		}
 	}
 }
 

@@ -109,9 +109,15 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // forbidCaching keeps an answer that was made for one person out of caches on
 // the way to others.
 func forbidCaching(h http.Header) {
-	if !strings.Contains(strings.Join(h.Values("Cache-Control"), ","), "no-store") {
-		h.Set("Cache-Control", "private, no-store")
+	for _, name := range []string{"CDN-Cache-Control", "Surrogate-Control"} { // RFC 9213: some caches prefer these
+		h.Del(name)
 	}
+	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		if strings.EqualFold(strings.TrimSpace(directive), "no-store") {
+			return
+		}
+	}
+	h.Set("Cache-Control", "private, no-store")
 }
 
 // unadmitted handles requests that have not come by tableau_auth. An active

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -154,13 +155,23 @@ func (c *Client) call(ctx context.Context, method, path string, token tableauapi
 	return reply{res.StatusCode, res.Header, answer}, nil
 }
 
-// A bare context ends when another does, and holds nothing: our own calls are no
-// part of the request that makes them necessary, whose values could lead
-// answers to its client.
+// A bare context is another one without what net/http and its packages have put
+// there: our own calls are no part of the request that makes them necessary, and
+// whoever listens to that by httptrace must not hear of them. reverse_proxy does
+// listen, and passes interim answers on to the client.
 type bare struct{ context.Context }
 
 // Value implements context.Context.
-func (bare) Value(any) any { return nil }
+func (b bare) Value(key any) any {
+	t := reflect.TypeOf(key)
+	if t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t != nil && strings.HasPrefix(t.PkgPath(), "net/http") {
+		return nil
+	}
+	return b.Context.Value(key)
+}
 
 func (c *Client) transport() http.RoundTripper {
 	if c.Transport != nil {

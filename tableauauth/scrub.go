@@ -58,7 +58,7 @@ func scrub(res *http.Response, s *Session, origin *url.URL) {
 	}
 	scrubHeader(res.Trailer, s) // the names that were announced
 	if res.StatusCode >= http.StatusBadRequest && s != nil {
-		maskToken(res, s.token.Reveal())
+		res.Body = &maskedBody{ReadCloser: res.Body, token: []byte(s.token.Reveal())}
 	}
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		res.Body = &scrubbedBody{res.Body, res, s}
@@ -86,27 +86,49 @@ func scrubHeader(h http.Header, s *Session) {
 	}
 }
 
-// maskToken takes the token out of an error that repeats it to explain what is
-// wrong, in the place where it can: the beginning of a body that is not coded.
-// The length stays.
-func maskToken(res *http.Response, token string) {
-	head, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	head = bytes.ReplaceAll(head, []byte(token), bytes.Repeat([]byte("*"), len(token)))
-	rest := io.Reader(res.Body)
-	if err != nil {
-		rest = brokenOff{err} // the client gets as far as we did
-	}
-	res.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(head), rest), res.Body}
+// A maskedBody is a body in which stars stand in the place of a token, as long
+// as it is not coded: an error may repeat the token to explain what is wrong with
+// it. It holds back no more than what could be the beginning of the token.
+type maskedBody struct {
+	io.ReadCloser
+	token []byte
+	held  []byte
+	err   error
 }
 
-// A brokenOff is what is left of a body that could not be read to its end.
-type brokenOff struct{ err error }
-
 // Read implements io.Reader.
-func (b brokenOff) Read([]byte) (int, error) { return 0, b.err }
+func (m *maskedBody) Read(p []byte) (int, error) {
+	for len(p) > 0 {
+		ready := len(m.held) - m.beginning()
+		if m.err != nil {
+			ready = len(m.held)
+		}
+		if ready > 0 {
+			n := copy(p, m.held[:ready])
+			m.held = m.held[n:]
+			return n, nil
+		}
+		if m.err != nil {
+			return 0, m.err
+		}
+		chunk := make([]byte, 4<<10)
+		var n int
+		n, m.err = m.ReadCloser.Read(chunk)
+		m.held = bytes.ReplaceAll(append(m.held, chunk[:n]...), m.token, bytes.Repeat([]byte("*"), len(m.token)))
+	}
+	return 0, nil
+}
+
+// beginning returns how many bytes at the end of what is held could be the
+// beginning of the token.
+func (m *maskedBody) beginning() int {
+	for n := min(len(m.held), len(m.token)-1); n > 0; n-- {
+		if bytes.HasPrefix(m.token, m.held[len(m.held)-n:]) {
+			return n
+		}
+	}
+	return 0
+}
 
 // scrubInterim returns a context in which interim answers (1xx), which go to the
 // client beside the transport, are scrubbed too: whoever listens to them gets
@@ -184,7 +206,7 @@ func judge(res *http.Response) (said *tableauapi.Error, v verdict) {
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), res.Body), res.Body}
 	if err != nil {
-		return nil, silent
+		return nil, silent //nolint:nilerr // the client gets as far as we did
 	}
 	plain, ok := decoded(head, res.Header.Get("Content-Encoding"))
 	if !ok {

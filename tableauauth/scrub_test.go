@@ -12,6 +12,9 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
+
+	"pgregory.net/rapid"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauauth/tableautest"
 )
@@ -118,7 +121,7 @@ func TestErrorsDoNotRepeatTheToken(t *testing.T) {
 
 	long := strings.Repeat("x", 2*maxAnswer)
 	res, body, err := send(answering(400, "no session "+token+" here; "+long).RoundTrip)
-	if err != nil || res.StatusCode != 400 || strings.Contains(body, token) {
+	if err != nil || res.StatusCode != http.StatusBadRequest || strings.Contains(body, token) {
 		t.Fatalf("an error of Tableau's: %v, or it repeats the token", err)
 	}
 	if want := "no session " + strings.Repeat("*", len(token)) + " here; " + long; body != want {
@@ -138,21 +141,42 @@ func TestErrorsDoNotRepeatTheToken(t *testing.T) {
 		t.Error("a panic of the transport is not caught")
 	}
 	defer func() {
-		if v := recover(); v != http.ErrAbortHandler {
+		if v, ok := recover().(error); !ok || !errors.Is(v, http.ErrAbortHandler) {
 			t.Errorf("http.ErrAbortHandler became %v", v)
 		}
 	}()
-	_, _, _ = send(func(*http.Request) (*http.Response, error) { panic(http.ErrAbortHandler) })
+	_, _, err = send(func(*http.Request) (*http.Response, error) { panic(http.ErrAbortHandler) })
+	t.Errorf("http.ErrAbortHandler became an answer: %v", err)
 }
 
-// TestBrokenErrorBody: an error whose body breaks off goes to the client as far
-// as it came.
-func TestBrokenErrorBody(t *testing.T) {
-	res := &http.Response{StatusCode: 500, Body: io.NopCloser(io.MultiReader(strings.NewReader("half"), brokenOff{io.ErrUnexpectedEOF}))}
-	maskToken(res, "token")
-	body, err := io.ReadAll(res.Body)
-	if string(body) != "half" || !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("%q, %v", body, err)
+// TestMaskedBody: wherever the token stands in an error, and however the error
+// comes, stars are in its place, nothing else is touched, and nothing waits that
+// need not.
+func TestMaskedBody(t *testing.T) {
+	const token = "aab|aabc"
+	rapid.Check(t, func(t *rapid.T) {
+		parts := rapid.SliceOf(rapid.SampledFrom([]string{token, "a", "aab", "aab|", "x", "aab|aab", strings.Repeat("y", 5000)})).Draw(t, "parts")
+		text := strings.Join(parts, "")
+		var source io.Reader = strings.NewReader(text)
+		source = rapid.SampledFrom([]func(io.Reader) io.Reader{iotest.OneByteReader, iotest.HalfReader, iotest.DataErrReader, func(r io.Reader) io.Reader { return r }}).Draw(t, "reader")(source)
+		ends := rapid.SampledFrom([]error{io.EOF, io.ErrUnexpectedEOF}).Draw(t, "end")
+		if !errors.Is(ends, io.EOF) {
+			source = io.MultiReader(source, iotest.ErrReader(ends))
+		}
+		got, err := io.ReadAll(&maskedBody{ReadCloser: io.NopCloser(source), token: []byte(token)})
+		if want := strings.ReplaceAll(text, token, strings.Repeat("*", len(token))); string(got) != want {
+			t.Fatalf("%q became %q, want %q", text, got, want)
+		}
+		if (err == nil) != errors.Is(ends, io.EOF) || err != nil && !errors.Is(err, ends) {
+			t.Fatalf("ended with %v, want %v", err, ends)
+		}
+	})
+	slow, w := io.Pipe()
+	go func() { _, _ = io.WriteString(w, "wait aab") }()
+	buffer := make([]byte, 100)
+	n, err := (&maskedBody{ReadCloser: slow, token: []byte(token)}).Read(buffer)
+	if string(buffer[:n]) != "wait " || err != nil {
+		t.Errorf("at once comes %q, %v", buffer[:n], err)
 	}
 }
 
@@ -161,16 +185,17 @@ func TestBrokenErrorBody(t *testing.T) {
 func TestOurCallsHoldNothingOfTheRequest(t *testing.T) {
 	r := newRig(t, tableautest.Options{}, PoolOptions{})
 	s := r.session(t, "alice")
-	type private struct{}
 	r.pool.UseClient(Client{Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
-		if req.Context().Value(private{}) != nil || BindingFrom(req.Context()) != nil {
-			t.Errorf("%s knows the request that made it necessary", req.URL.Path)
+		if httptrace.ContextClientTrace(req.Context()) != nil || req.Context().Value(http.ServerContextKey) != nil {
+			t.Errorf("%s is heard by who listens to the request that made it necessary", req.URL.Path)
 		}
 		return r.base.RoundTrip(req)
 	})})
 	r.KillSessions(tableautest.SessionFilter{})
 	req, b := r.request(t, s, http.MethodGet, workbooks, "")
-	if _, _, err := roundTrip(t, &Transport{Base: r.base}, req.WithContext(context.WithValue(req.Context(), private{}, 1))); err != nil || !b.Replaced {
+	ctx := context.WithValue(req.Context(), http.ServerContextKey, new(http.Server))
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{})
+	if _, _, err := roundTrip(t, &Transport{Base: r.base}, req.WithContext(ctx)); err != nil || !b.Replaced {
 		t.Errorf("replaced %t, error %v", b.Replaced, err)
 	}
 }

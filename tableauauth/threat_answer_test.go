@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauapi"
@@ -174,5 +175,45 @@ func TestGateWithNoRoom(t *testing.T) {
 	}
 	if g.giveUp(make(chan struct{})) {
 		t.Error("somebody left a queue that they were not in")
+	}
+}
+
+// TestLargeBodyWithoutASession: a body that can be sent only once does not leave
+// when its session is dead and no other is to be had; where nobody knows, it does.
+func TestLargeBodyWithoutASession(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		fault tableautest.Match
+		dead  bool
+		sent  int
+	}{
+		{"dead, and signing in is refused", tableautest.Match{SignIn: true}, true, 0},
+		{"the probe says nothing", tableautest.Match{Operation: "get_current_server_session"}, false, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, tableautest.Options{}, PoolOptions{})
+				s := r.session(t, "alice")
+				if test.dead {
+					r.KillSessions(tableautest.SessionFilter{})
+				}
+				time.Sleep(quietLimit)
+				r.AddFault(tableautest.Fault{Match: test.fault, Refuse: &tableautest.Refusal{Code: "503000"}})
+				r.ResetJournal()
+				req, _ := r.request(t, s, http.MethodPost, "", strings.Repeat("x", 2000))
+				req.URL.Path = "/api/metadata/graphql"
+				_, _, err := roundTrip(t, &Transport{Base: r.base, ReplayBuffer: 100}, req)
+				if failed := failedWith(Unavailable, []error{err}) == 1; failed != test.dead {
+					t.Errorf("got %v", err)
+				}
+				if n := len(r.entries("metadata_graphql")); n != test.sent {
+					t.Errorf("the body was sent %d times, want %d", n, test.sent)
+				}
+				r.ClearFaults()
+			})
+		})
+	}
+	if (&EndedError{}).Error() == "" {
+		t.Error("the end of a session is not explained")
 	}
 }
