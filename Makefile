@@ -18,7 +18,7 @@ GO_FILES := find . \( -name .git -o -name .cache -o -name node_modules \) -prune
 export TAGS GO PACKAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench simulation oracle wire fuzz coverage fmt fmt-check vet staticcheck tidy-check gofumpt-check golangci govulncheck clean
+.PHONY: help build demo test lint bench gobench simulation oracle wire fuzz coverage fmt fmt-check vet staticcheck tidy-check gofumpt-check golangci govulncheck bench-test clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,15 @@ test: ## every check and every test, with the race detector
 
 lint: fmt-check gofumpt-check vet staticcheck golangci govulncheck ## the linters and the vulnerability check
 
-bench: ## the Go benchmarks
+bench: build ## the benchmark program beside plain Caddy and others, in 5 minutes; LONG=1 writes docs/reports
+	$(GO) -C bench build -o ../bin/bench .
+	bin/bench -caddy $(BIN) $(if $(LONG),-long -report docs/reports,-report .cache/bench)
+
+# bench is a module of its own, so that what it draws with is no dependency of the product.
+bench-test:
+	$(GO) -C bench test ./...
+
+gobench: ## the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem -tags $(TAGS) ./...
 
 # With 10000 seeds it is the campaign of docs/reports/simulation.md, six minutes of processor time.
@@ -60,6 +68,7 @@ fmt: ## format the Go files
 
 tidy-check: ## fail if go.mod or go.sum is not tidy
 	$(GO) mod tidy -diff
+	$(GO) -C bench mod tidy -diff
 
 clean: ## remove what was built and what the tests installed
 	rm -rf bin dist .cache
@@ -74,12 +83,15 @@ gofumpt-check:
 
 vet:
 	$(GO) vet -tags $(TAGS) $(PACKAGES)
+	$(GO) -C bench vet ./...
 
 staticcheck:
 	$(TOOL) staticcheck -tags $(TAGS) $(PACKAGES)
+	$(GO) -C bench tool -modfile=../.ci/tools/go.mod staticcheck ./...
 
 golangci:
 	$(LINT) run $(PACKAGES)
+	$(GO) -C bench tool -modfile=../.ci/lint/go.mod golangci-lint run ./...
 
 govulncheck:
 	@bash .ci/govulncheck

@@ -6,6 +6,7 @@ package caddymodule
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauauth"
 )
 
 // An egress sends calls to Tableau, and records each before and after. It stands
@@ -47,7 +50,7 @@ func (e *egress) RoundTrip(req *http.Request) (*http.Response, error) {
 		if req.Body != nil {
 			_ = req.Body.Close()
 		}
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", tableauauth.ErrNotSent, err)
 	}
 	res, err := e.send(req, x)
 	if err != nil {

@@ -187,6 +187,7 @@ func (r *rig) loadWith(t *testing.T, s setup, sites ...string) {
 	if err := r.tryWith(s, sites...); err != nil {
 		t.Fatal(err)
 	}
+	r.reloaded.Store(true)
 }
 
 // oauthTrust is the block of that credential.

@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -18,6 +19,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -68,6 +71,8 @@ type rig struct {
 	fresh   func() string // an address for the next configuration
 	storage string        // Caddy's
 	client  *http.Client
+	// reloaded says that no request was made since a configuration was loaded.
+	reloaded atomic.Bool
 	// sessionsMayStay says that the test makes sign-outs impossible.
 	sessionsMayStay bool
 }
@@ -252,6 +257,7 @@ func (r *rig) load(t testing.TB, s setup) {
 	if err := r.try(s); err != nil {
 		t.Fatal(err)
 	}
+	r.reloaded.Store(true)
 }
 
 // started is a rig with the configuration loaded.
@@ -305,6 +311,13 @@ func (r *rig) send(ctx context.Context, c call) (answer, error) {
 		req.SetBasicAuth(c.user, testPassword)
 	}
 	res, err := r.client.Do(req)
+	if r.reloaded.Swap(false) && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+		// Both configurations listened at once, and the kernel had given the
+		// connection to the one that was about to close (SO_REUSEPORT).
+		again := req.Clone(ctx)
+		again.Body = io.NopCloser(strings.NewReader(c.body))
+		res, err = r.client.Do(again)
+	}
 	if err != nil {
 		return answer{}, err
 	}

@@ -194,8 +194,15 @@ func (c *Client) userAgent() string {
 	return "caddy-tableau"
 }
 
+// ErrNotSent is wrapped by the errors of a [Client.Transport] that has sent
+// nothing, for a reason of its own: they say nothing about Tableau.
+var ErrNotSent = errors.New("nothing was sent")
+
 // networkError classifies a call that brought no answer.
 func networkError(ctx context.Context, err error) *SignInError {
+	if errors.Is(err, ErrNotSent) {
+		return &SignInError{Reason: Unreachable, Err: err, ours: true}
+	}
 	var timeout interface{ Timeout() bool }
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 		return &SignInError{Reason: TimedOut, Err: err}

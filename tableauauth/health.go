@@ -85,6 +85,7 @@ func (h *health) note(a *attempt, failure *SignInError, now time.Time) (changed 
 	was := h.failing()
 	h.cameBack = now
 	switch {
+	case failure != nil && failure.ours: // nothing was sent
 	case failure == nil:
 		h.failures, h.last, h.probeAt = 0, nil, time.Time{}
 		h.overtake(a, now)
@@ -143,6 +144,9 @@ func (h *health) stalled(now time.Time) bool {
 
 // blamesTableau reports whether the failure would have met any sign-in.
 func (e *SignInError) blamesTableau() bool {
+	if e.ours {
+		return false
+	}
 	switch e.Reason {
 	case Throttled, Unavailable, Unreachable, TimedOut, Nonsense:
 		return true

@@ -143,6 +143,28 @@ func TestOthersMistakesAreNoOutage(t *testing.T) {
 	})
 }
 
+// TestNotSentIsNoOutage: what was not sent says nothing about Tableau, and is
+// remembered for nobody.
+func TestNotSentIsNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, anybody, PoolOptions{})
+		r.pool.UseClient(Client{Transport: roundTripFunc(func(*http.Request) (*http.Response, error) {
+			return nil, fmt.Errorf("%w: no record of it can be made", ErrNotSent)
+		})})
+		for range 2 {
+			for _, err := range r.outcomes(t, 4*unhealthyAfter) {
+				if !errors.Is(err, ErrNotSent) {
+					t.Fatalf("got %v", err)
+				}
+			}
+		}
+		r.pool.UseClient(Client{Transport: r.base})
+		if _, _, err := r.pool.Get(t.Context(), grant("user0")); err != nil {
+			t.Errorf("as soon as something is sent again: %v", err)
+		}
+	})
+}
+
 // TestOutageTellsNothingOfOthers: what Tableau said to one user is not in what
 // another is told.
 func TestOutageTellsNothingOfOthers(t *testing.T) {
