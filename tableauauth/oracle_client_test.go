@@ -244,7 +244,7 @@ func (c *oracleClient) answered(ctx context.Context, res *http.Response, asked w
 	case leaves == leavesWait && ctx.Err() != nil:
 		c.counts.LeftWait++
 	default:
-		c.faults.note("status %d, %s: %s", res.StatusCode, why, text)
+		c.faults.note(oracleStatusFault, res.StatusCode, why, text)
 	}
 	return false
 }

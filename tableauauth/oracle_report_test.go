@@ -19,6 +19,7 @@ import (
 // report writes what was counted as Markdown.
 func (o *oracle) report(t *testing.T, file string) {
 	c, tableau := o.total, o.tableau
+	refused := int64(o.faults.count(oracleStatusFault))
 	mismatches, _ := o.faults.list()
 	seenThere, _ := tableau.faults.list()
 	users := 0
@@ -45,7 +46,7 @@ Made with:
 		n    int64
 	}{
 		{"**Answers checked**", c.Answers},
-		{"**Mismatches seen by clients**", int64(mismatches)},
+		{"**Mismatches seen by clients**", int64(mismatches) - refused},
 		{"**Mismatches seen by Tableau**", int64(seenThere)},
 		{"Requests", c.Requests},
 		{"Bytes checked", c.Bytes},
@@ -59,6 +60,7 @@ Made with:
 		{"Users who asked", int64(users)},
 		{"Sessions ended by Tableau", tableau.killed.Load()},
 		{"Sign-ins", tableau.signIns.Load()},
+		{"Answers with an error, without a reason that the oracle gave", refused},
 		{"Sign-ins that failed", o.refusedSignIns.Load()},
 		{"Sign-ins of users who had a session (renewals)", tableau.renewed.Load()},
 		{"Requests that Tableau refused for an ended session", tableau.rejected.Load()},
@@ -108,19 +110,31 @@ func grouped(n int64) string {
 type faultLog struct {
 	sync.Mutex
 	n    int
+	each map[string]int    // by format
 	seen map[string]string // format -> first text
 }
+
+// oracleStatusFault is the format of an answer that is nobody else's, but an error.
+const oracleStatusFault = "status %d, %s: %s"
 
 func (f *faultLog) note(format string, args ...any) {
 	f.Lock()
 	defer f.Unlock()
 	f.n++
 	if f.seen == nil {
-		f.seen = make(map[string]string)
+		f.seen, f.each = make(map[string]string), make(map[string]int)
 	}
+	f.each[format]++
 	if f.seen[format] == "" {
 		f.seen[format] = fmt.Sprintf(format, args...)
 	}
+}
+
+// count returns how many there were of one kind.
+func (f *faultLog) count(format string) int {
+	f.Lock()
+	defer f.Unlock()
+	return f.each[format]
 }
 
 // list returns how many there were, and the first of each kind.
