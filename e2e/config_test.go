@@ -6,6 +6,8 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"github.com/caddy-tableau/caddy-tableau/e2e/program"
 )
 
 // A mistake is a wrong configuration and what must be said about it.
@@ -128,7 +130,7 @@ func prepareMistake(t *testing.T) *rig {
 	t.Helper()
 	r := prepare(t, setup{})
 	r.conf.Level = ""
-	r.conf.HTTP, r.conf.HTTPS = freePort(t), freePort(t)
+	r.conf.HTTP, r.conf.HTTPS = program.FreePort(t), program.FreePort(t)
 	return r
 }
 

@@ -4,12 +4,12 @@ package e2e
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/caddy-tableau/caddy-tableau/e2e/program"
 )
 
 // caddy is the path of the binary.
@@ -25,30 +25,12 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	caddy = filepath.Join(dir, "caddy")
-	build := exec.Command("go", "build", "-tags", "nobadger,nomysql,nopgx", "-o", caddy, "../cmd/caddy")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
+	if err := program.Build("..", "./cmd/caddy", caddy); err != nil {
 		fmt.Fprintln(os.Stderr, "building the binary:", err)
 		return 1
 	}
 	return m.Run()
 }
 
-// dependOnSources looks at every source file of the binary. The go command
-// notes which files a test looks at, and runs it again when one has changed;
-// otherwise it would repeat a result of another binary. It notes nothing before
-// the first test has begun.
-var dependOnSources = sync.OnceValue(func() error {
-	return filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if name := entry.Name(); entry.IsDir() && len(name) > 2 && name[0] == '.' {
-			return filepath.SkipDir
-		}
-		if filepath.Ext(path) == ".go" || filepath.Base(path) == "go.mod" {
-			_, err = os.Stat(path)
-		}
-		return err
-	})
-})
+// dependOnSources makes the result of a test one of this binary.
+var dependOnSources = sync.OnceValue(func() error { return program.DependOnSources("..") })

@@ -9,50 +9,20 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-tableau/caddy-tableau/e2e/program"
 )
 
 // patience is how long anything may take that is only a matter of time.
 const patience = 20 * time.Second
 
-// An output collects what a program prints, and tells who waits for it.
-type output struct {
-	mu      sync.Mutex
-	text    []byte
-	changed chan struct{}
-}
-
-func newOutput() *output { return &output{changed: make(chan struct{})} }
-
-// Write implements io.Writer.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.text = append(o.text, p...)
-	close(o.changed)
-	o.changed = make(chan struct{})
-	return len(p), nil
-}
-
-// read returns what there is, and a channel that is closed when there is more.
-func (o *output) read() (string, <-chan struct{}) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return string(o.text), o.changed
-}
-
-func (o *output) String() string {
-	text, _ := o.read()
-	return text
-}
-
 // A process is a running program.
 type process struct {
 	t              testing.TB
 	cmd            *exec.Cmd
-	stdout, stderr *output
+	stdout, stderr *program.Output
 	// clean takes secrets out of what a failing test shows.
 	clean func(string) string
 	ended chan struct{}
@@ -75,7 +45,7 @@ func launch(t testing.TB, dir string, env []string, args ...string) *process {
 		t.Fatal(err)
 	}
 	p := &process{
-		t: t, cmd: exec.Command(caddy, args...), stdout: newOutput(), stderr: newOutput(),
+		t: t, cmd: exec.Command(caddy, args...), stdout: program.NewOutput(), stderr: program.NewOutput(),
 		clean: func(s string) string { return s }, ended: make(chan struct{}),
 	}
 	p.cmd.Dir, p.cmd.Env = dir, append(homeIn(dir), env...)
@@ -112,25 +82,16 @@ func (p *process) signal(s os.Signal) {
 }
 
 // waitFor waits until out holds text, and returns all of out.
-func (p *process) waitFor(out *output, text string) string {
+func (p *process) waitFor(out *program.Output, text string) string {
 	p.t.Helper()
-	timeout := time.After(patience)
-	for {
-		all, changed := out.read()
-		if strings.Contains(all, text) {
-			return all
-		}
-		select {
-		case <-changed:
-		case <-p.ended:
-			if all = out.String(); strings.Contains(all, text) {
-				return all
-			}
-			p.t.Fatalf("the program ended (%v) without printing %q\n%s", p.err, text, p.tail())
-		case <-timeout:
-			p.t.Fatalf("the program did not print %q within %v\n%s", text, patience, p.tail())
-		}
+	all, err := out.Await(text, p.ended, patience)
+	switch {
+	case errors.Is(err, program.ErrEnded):
+		p.t.Fatalf("the program ended (%v) without printing %q\n%s", p.err, text, p.tail())
+	case err != nil:
+		p.t.Fatalf("the program did not print %q within %v\n%s", text, patience, p.tail())
 	}
+	return all
 }
 
 // exitCode waits for the end of the program.
@@ -158,7 +119,7 @@ func (p *process) running() bool {
 func (p *process) tail() string {
 	const most = 4 << 10
 	var b strings.Builder
-	for name, out := range map[string]*output{"stdout": p.stdout, "stderr": p.stderr} {
+	for name, out := range map[string]*program.Output{"stdout": p.stdout, "stderr": p.stderr} {
 		text := p.clean(out.String())
 		if len(text) > most {
 			text = "..." + text[len(text)-most:]

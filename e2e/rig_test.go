@@ -4,25 +4,18 @@
 package e2e
 
 import (
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
+	"errors"
 	"io"
 	"log"
-	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/caddy-tableau/caddy-tableau/e2e/program"
 	"github.com/caddy-tableau/caddy-tableau/tableauauth/tableautest"
 )
 
@@ -55,7 +48,7 @@ func (r *rig) start() {
 	t.Helper()
 	for attempt := 1; ; attempt++ {
 		// Somebody else may take a port between its reservation and its use.
-		r.conf.HTTP, r.conf.HTTPS = freePort(t), freePort(t)
+		r.conf.HTTP, r.conf.HTTPS = program.FreePort(t), program.FreePort(t)
 		path := r.conf.write(t)
 		r.proxy = launch(t, r.conf.Dir, r.env(), "run", "--config", path, "--adapter", "caddyfile")
 		r.proxy.clean = r.kept.clean
@@ -106,20 +99,11 @@ func startTableau(t testing.TB, s setup) *tableautest.Server {
 // started waits until the proxy serves, or has failed to.
 func (r *rig) started() bool {
 	r.t.Helper()
-	timeout := time.After(patience)
-	for {
-		text, changed := r.proxy.stderr.read()
-		if strings.Contains(text, "serving initial configuration") {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-r.proxy.ended:
-			return false
-		case <-timeout:
-			r.t.Fatalf("the proxy did not serve within %v\n%s", patience, r.proxy.tail())
-		}
+	_, err := r.proxy.stderr.Await("serving initial configuration", r.proxy.ended, patience)
+	if errors.Is(err, program.ErrTimedOut) {
+		r.t.Fatalf("the proxy did not serve within %v\n%s", patience, r.proxy.tail())
 	}
+	return err == nil
 }
 
 // env is the proxy's environment.
@@ -164,30 +148,11 @@ func readFile(t testing.TB, path string) []byte {
 // certificate makes a certificate for the proxy's TLS listener.
 func (r *rig) certificate() {
 	r.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.file("proxy.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	r.file("proxy.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	cert, key := program.Certificate(r.t)
+	r.file("proxy.pem", cert)
+	r.file("proxy.key", key)
 	r.trust = x509.NewCertPool()
-	r.trust.AddCert(cert)
+	r.trust.AppendCertsFromPEM(cert)
 }
 
 // shortTempDir is a temporary directory whose path is short enough to hold a
@@ -200,15 +165,4 @@ func shortTempDir(t testing.TB) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
-}
-
-// freePort reserves a port by listening on it for a moment.
-func freePort(t testing.TB) int {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-tableau/caddy-tableau/e2e/program"
 	"github.com/caddy-tableau/caddy-tableau/tableauauth/tableautest"
 )
 
@@ -40,7 +41,7 @@ func traced(t *testing.T) *rig {
 	headerOnly := noIdentity
 	r := prepare(t, setup{identity: &headerOnly, users: headerUsers, routes: "tracing {\n\t\tspan proxy\n\t}", access: accessFilter, global: "metrics {\n\t\tper_host\n\t}"})
 	r.conf.Secret = "{file." + r.file("secret", []byte(r.app.Secrets[0].Value.Reveal())) + "}"
-	r.conf.HTTP, r.conf.HTTPS = freePort(t), freePort(t)
+	r.conf.HTTP, r.conf.HTTPS = program.FreePort(t), program.FreePort(t)
 	path := r.conf.write(t)
 	env := []string{"OTEL_TRACES_EXPORTER=console", "OTEL_BSP_SCHEDULE_DELAY=50"}
 	r.proxy = launch(t, r.conf.Dir, env, "run", "--config", path, "--adapter", "caddyfile")

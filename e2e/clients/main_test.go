@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/caddy-tableau/caddy-tableau/e2e/program"
 )
 
 // caddy is the path of the binary.
@@ -41,9 +43,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	caddy = filepath.Join(dir, "caddy")
-	build := exec.Command("go", "build", "-tags", "nobadger,nomysql,nopgx", "-o", caddy, "../../cmd/caddy")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
+	if err := program.Build("../..", "./cmd/caddy", caddy); err != nil {
 		fmt.Fprintln(os.Stderr, "building the binary:", err)
 		return 1
 	}

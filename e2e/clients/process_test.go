@@ -5,13 +5,15 @@ package clients
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-tableau/caddy-tableau/e2e/program"
 )
 
 const (
@@ -21,43 +23,12 @@ const (
 	runtime  = 10 * time.Minute
 )
 
-// An output collects what a program prints, and tells who waits for it.
-type output struct {
-	mu      sync.Mutex
-	text    []byte
-	changed chan struct{}
-}
-
-func newOutput() *output { return &output{changed: make(chan struct{})} }
-
-// Write implements io.Writer.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.text = append(o.text, p...)
-	close(o.changed)
-	o.changed = make(chan struct{})
-	return len(p), nil
-}
-
-// read returns what there is, and a channel that is closed when there is more.
-func (o *output) read() (string, <-chan struct{}) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return string(o.text), o.changed
-}
-
-func (o *output) String() string {
-	text, _ := o.read()
-	return text
-}
-
 // A process is a running program.
 type process struct {
 	t              *testing.T
 	cmd            *exec.Cmd
 	stdin          io.WriteCloser
-	stdout, stderr *output
+	stdout, stderr *program.Output
 	ended          chan struct{}
 	err            error // of the program, once ended
 }
@@ -68,7 +39,7 @@ func start(t *testing.T, dir string, env []string, name string, args ...string) 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), runtime)
 	p := &process{
 		t: t, cmd: exec.CommandContext(ctx, name, args...),
-		stdout: newOutput(), stderr: newOutput(), ended: make(chan struct{}),
+		stdout: program.NewOutput(), stderr: program.NewOutput(), ended: make(chan struct{}),
 	}
 	p.cmd.Dir, p.cmd.Env = dir, env
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
@@ -109,22 +80,13 @@ func (p *process) interrupt() int {
 
 // printed waits until out holds text. It reports false if the program ended
 // without printing it.
-func (p *process) printed(out *output, text string) bool {
+func (p *process) printed(out *program.Output, text string) bool {
 	p.t.Helper()
-	timeout := time.After(patience)
-	for {
-		all, changed := out.read()
-		if strings.Contains(all, text) {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-p.ended:
-			return strings.Contains(out.String(), text)
-		case <-timeout:
-			p.t.Fatalf("%s did not print %q within %v\n%s", p.cmd.Path, text, patience, p.tail())
-		}
+	_, err := out.Await(text, p.ended, patience)
+	if errors.Is(err, program.ErrTimedOut) {
+		p.t.Fatalf("%s did not print %q within %v\n%s", p.cmd.Path, text, patience, p.tail())
 	}
+	return err == nil
 }
 
 // tail is the end of the output, without the secrets of the tools.

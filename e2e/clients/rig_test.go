@@ -5,12 +5,12 @@ package clients
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/caddy-tableau/caddy-tableau/e2e/program"
 	"github.com/caddy-tableau/caddy-tableau/tableauauth/tableautest"
 )
 
@@ -68,7 +68,7 @@ func serve(t *testing.T, tableau *tableautest.Server, sites, scopes string) *rig
 	for attempt := 1; ; attempt++ {
 		// Somebody else may take a port between its reservation and its use.
 		for i := range r.ports {
-			r.ports[i] = freePort(t)
+			r.ports[i] = program.FreePort(t)
 		}
 		path := r.file("Caddyfile", []byte(r.caddyfile()))
 		env := append(r.env(), secret+"="+r.app.Secrets[0].Value.Reveal())
@@ -149,15 +149,4 @@ func (r *rig) file(name string, content []byte) string {
 		r.t.Fatal(err)
 	}
 	return path
-}
-
-// freePort returns a port on which nothing listens.
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }

@@ -5,12 +5,12 @@ package wire
 import (
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/caddy-tableau/caddy-tableau/e2e/program"
 )
 
 var (
@@ -22,9 +22,6 @@ var (
 
 // root is the root of the module, seen from here.
 const root = "../.."
-
-// tags leave out the database drivers that nobody needs here.
-const tags = "nobadger,nomysql,nopgx"
 
 // binaries is where the binaries of the tests are built.
 var binaries string
@@ -47,27 +44,10 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// dependOnSources looks at every source file of the binary. The go command notes
-// which files a test looks at, and does not repeat the result of another binary.
-var dependOnSources = sync.OnceValue(func() error {
-	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if name := entry.Name(); entry.IsDir() && len(name) > 2 && name[0] == '.' {
-			return filepath.SkipDir
-		}
-		if filepath.Ext(path) == ".go" || filepath.Base(path) == "go.mod" {
-			_, err = os.Stat(path)
-		}
-		return err
-	})
-})
+// dependOnSources makes the result of a test one of this binary.
+var dependOnSources = sync.OnceValue(func() error { return program.DependOnSources(root) })
 
 // build builds a program of the module.
 func build(name, pkg string) error {
-	cmd := exec.Command("go", "build", "-tags", tags, "-o", filepath.Join(binaries, name), pkg)
-	cmd.Dir = root
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	return cmd.Run()
+	return program.Build(root, pkg, filepath.Join(binaries, name))
 }

@@ -5,15 +5,10 @@ package wire
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
+	"errors"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -21,11 +16,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"text/template"
 	"time"
 
+	"github.com/caddy-tableau/caddy-tableau/e2e/program"
 	"github.com/caddy-tableau/caddy-tableau/tableauauth/tableautest"
 )
 
@@ -147,7 +142,7 @@ type proxy struct {
 	t      testing.TB
 	app    tableautest.ConnectedApp
 	cmd    *exec.Cmd
-	output *output
+	output *program.Output
 	ended  chan struct{}
 	tls    *tls.Config // of its clients
 }
@@ -162,7 +157,7 @@ func startProxy(t testing.TB, s setup) *proxy {
 		NoCookies: true, JournalSize: -1,
 		AcceptUser: func(name string) bool { return strings.HasPrefix(name, "echo") || !strings.ContainsAny(name, ",@ ") },
 	}, s.Echo)
-	p := &proxy{upstream: up, setup: s, t: t, app: up.ConnectedApp(site), output: newOutput()}
+	p := &proxy{upstream: up, setup: s, t: t, app: up.ConnectedApp(site), output: program.NewOutput()}
 	dir, err := os.MkdirTemp("", "wire-") // short enough for a Unix socket
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +179,7 @@ func (p *proxy) launch() {
 	t.Helper()
 	for attempt := 1; ; attempt++ {
 		for i := range p.Ports {
-			p.Ports[i] = freePort(t)
+			p.Ports[i] = program.FreePort(t)
 		}
 		var text bytes.Buffer
 		if err := caddyfile.Execute(&text, p.setup); err != nil {
@@ -220,20 +215,11 @@ func (p *proxy) launch() {
 }
 
 func (p *proxy) serves() bool {
-	deadline := time.After(patience)
-	for {
-		text, changed := p.output.read()
-		if strings.Contains(text, "serving initial configuration") {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-p.ended:
-			return false
-		case <-deadline:
-			p.t.Fatalf("the proxy did not serve within %v:\n%s", patience, text)
-		}
+	text, err := p.output.Await("serving initial configuration", p.ended, patience)
+	if errors.Is(err, program.ErrTimedOut) {
+		p.t.Fatalf("the proxy did not serve within %v:\n%s", patience, text)
 	}
+	return err == nil
 }
 
 // running tells whether the proxy has not ended.
@@ -300,73 +286,15 @@ func (p *proxy) file(name string, content []byte) string {
 // certificate makes the certificate of the proxy's listeners.
 func (p *proxy) certificate() {
 	p.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	about := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	p.file("proxy.pem", certPEM)
-	p.file("proxy.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+	cert, key := program.Certificate(p.t)
+	p.file("proxy.pem", cert)
+	p.file("proxy.key", key)
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(certPEM)
+	pool.AppendCertsFromPEM(cert)
 	p.tls = &tls.Config{
 		RootCAs: pool, ServerName: "localhost", MinVersion: tls.VersionTLS12,
 		ClientSessionCache: tls.NewLRUClientSessionCache(64), // most connections of the corpus are short
 	}
-}
-
-// freePort reserves a port by listening on it for a moment.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-// An output collects what a program prints, and tells who waits for it.
-type output struct {
-	mu      sync.Mutex
-	text    []byte
-	changed chan struct{}
-}
-
-func newOutput() *output { return &output{changed: make(chan struct{})} }
-
-// Write implements io.Writer.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.text = append(o.text, p...)
-	close(o.changed)
-	o.changed = make(chan struct{})
-	return len(p), nil
-}
-
-// read returns what there is, and a channel that is closed when there is more.
-func (o *output) read() (string, <-chan struct{}) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return string(o.text), o.changed
-}
-
-func (o *output) String() string {
-	text, _ := o.read()
-	return text
 }
 
 // eventually polls until done is true: what is waited for happens in another
