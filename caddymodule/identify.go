@@ -42,12 +42,8 @@ func isClientChosen(placeholder string) bool {
 
 // identities is how one handler turns identities into Tableau users.
 type identities struct {
-	template string
-	// What template depends on besides placeholders that are trustworthy by
-	// themselves.
-	headers  []string // request headers: each must come exactly once
-	needCert bool     // client certificate: there must be one
-
+	template  string
+	sources   // of template
 	users     map[string]string
 	file      *userFile
 	mapped    bool // there is a map
@@ -92,18 +88,8 @@ func (ids *identities) checkTemplate(logger *zap.Logger) error {
 	if err := checkBraces(ids.template); err != nil {
 		return fmt.Errorf("user: %w", err)
 	}
-	for _, name := range placeholders(ids.template) {
-		if isClientChosen(name) {
-			return fmt.Errorf("user: {%s} is chosen by the client, who could become anybody: use what an authentication handler has verified, such as {http.auth.user.id}", name)
-		}
-		switch {
-		case strings.HasPrefix(name, headerPrefix):
-			ids.headers = append(ids.headers, http.CanonicalHeaderKey(strings.TrimPrefix(name, headerPrefix)))
-			logger.Warn("the Tableau user comes from a request header: make sure that forward_auth, or a proxy that nobody can go around, sets it",
-				zap.String("header", name))
-		case strings.HasPrefix(name, clientCert):
-			ids.needCert = true
-		}
+	if chosen := ids.add(ids.template, logger, "the Tableau user"); chosen != "" {
+		return fmt.Errorf("user: {%s} is chosen by the client, who could become anybody: use what an authentication handler has verified, such as {http.auth.user.id}", chosen)
 	}
 	if ids.template != "" && len(placeholders(ids.template)) == 0 {
 		if err := tableauauth.CheckUser(ids.template); err != nil {
@@ -257,26 +243,17 @@ func (ids *identities) expand(r *http.Request, repl *caddy.Replacer) (string, *r
 	if ids.template == "" {
 		return "", refuseNoIdentity.with("", nil)
 	}
-	if ids.needCert && (r.TLS == nil || len(r.TLS.PeerCertificates) == 0) {
-		// Without a certificate Caddy's placeholders describe an empty one,
-		// whose fingerprint is the same for everybody.
-		return "", refuseNoIdentity.with("", errors.New("the request came without a client certificate"))
-	}
-	for _, name := range ids.headers {
-		if n := len(r.Header[name]); n > 1 {
-			return "", refuseAmbiguous.with("The header "+name+", which names you, is there more than once.", nil)
-		}
+	switch twice, err := ids.check(r); {
+	case err != nil:
+		return "", refuseNoIdentity.with("", err)
+	case twice != "":
+		return "", refuseAmbiguous.with("The header "+twice+", which names you, is there more than once.", nil)
 	}
 	user, err := repl.ReplaceOrErr(ids.template, true, true)
 	if err != nil {
 		return "", refuseNoIdentity.with("", err)
 	}
 	return user, nil
-}
-
-// removeHeaders keeps the headers that named the sender from Tableau.
-func (ids *identities) removeHeaders(r *http.Request) {
-	removeHeaders(r, ids.headers)
 }
 
 // lookup returns the user that a map assigns to identity.

@@ -49,8 +49,8 @@ func checkBraces(template string) error {
 }
 
 // check reports why the sources of r are not to be believed: no certificate,
-// of which Caddy's placeholders would describe an empty one, or a header that
-// is there twice.
+// of which Caddy's placeholders would describe an empty one, whose fingerprint
+// is the same for everybody, or a header that is there twice.
 func (s *sources) check(r *http.Request) (twice string, err error) {
 	if s.needCert && (r.TLS == nil || len(r.TLS.PeerCertificates) == 0) {
 		return "", errNoCertificate
@@ -63,13 +63,10 @@ func (s *sources) check(r *http.Request) (twice string, err error) {
 	return "", nil
 }
 
-// removeHeaders keeps from Tableau the headers that are sources.
-func (s *sources) removeHeaders(r *http.Request) { removeHeaders(r, s.headers) }
-
-// removeHeaders removes headers in every spelling that a lenient server could
-// take for them.
-func removeHeaders(r *http.Request, names []string) {
-	for _, name := range names {
+// removeHeaders keeps from Tableau the headers that are sources, in every
+// spelling that a lenient server could take for them.
+func (s *sources) removeHeaders(r *http.Request) {
+	for _, name := range s.headers {
 		normal := tableauauth.NormalHeaderName(name)
 		for other := range r.Header {
 			if tableauauth.NormalHeaderName(other) == normal {
