@@ -135,7 +135,7 @@ func (k keygen) generate() (crypto.Signer, error) {
 
 // writeNew writes a file that is not there yet and that only its owner reads.
 func writeNew(path string, content []byte) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator's choice
 	if errors.Is(err, fs.ErrExist) {
 		return errExists(path)
 	}
