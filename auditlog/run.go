@@ -125,15 +125,15 @@ func (l *Log) idle() {
 	}
 }
 
-// publish makes the new state visible.
+// publish makes the new state visible, and then tells of it.
 func (l *Log) publish() {
-	c, ok := l.w.report()
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.size = l.w.chain.tree.size
-	if ok {
-		l.last = c
+	if n := len(l.w.unreported); n > 0 {
+		l.last = l.w.unreported[n-1]
 	}
+	l.mu.Unlock()
+	l.w.report()
 }
 
 // fail makes the log degraded after a write has failed. Those who wait are told;

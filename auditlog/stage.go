@@ -89,16 +89,14 @@ func (s *stage) commit() error {
 	return nil
 }
 
-// report tells of the checkpoints that have become durable, and returns the last.
-func (w *writer) report() (last Checkpoint, ok bool) {
-	for _, c := range w.unreported {
-		if w.opts.Checkpointed != nil {
+// report tells of the checkpoints that have become durable.
+func (w *writer) report() {
+	if w.opts.Checkpointed != nil {
+		for _, c := range w.unreported {
 			w.opts.Checkpointed(c)
 		}
-		last, ok = c, true
 	}
 	w.unreported = w.unreported[:0]
-	return last, ok
 }
 
 // notes appends what the log itself has to say.
