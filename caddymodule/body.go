@@ -33,6 +33,7 @@ type watchedBody struct {
 	reading sync.Mutex
 	read    atomic.Int64
 	ended   atomic.Bool
+	closed  atomic.Bool // nobody but linger wants the rest
 	broken  atomic.Bool // cannot be read to its end
 	hangsUp bool
 }
@@ -47,9 +48,25 @@ func watchBody(r *http.Request) *watchedBody {
 	return b
 }
 
-// Read implements io.Reader. A transport may still be reading in the background
-// when the rest of the body is thrown away.
+// Read implements io.Reader.
 func (b *watchedBody) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return b.take(p)
+}
+
+// Close implements io.Closer. The source stays open: net/http closes it when the
+// request has ended, and until then linger may read what a transport, which
+// closes a body as soon as it has an answer, has left.
+func (b *watchedBody) Close() error {
+	b.closed.Store(true)
+	return nil
+}
+
+// take reads from the source. A transport may still be reading in the background
+// when the rest of the body is thrown away.
+func (b *watchedBody) take(p []byte) (int, error) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
 	n, err := b.ReadCloser.Read(p)
@@ -98,16 +115,17 @@ func (b *watchedBody) hangUp(w http.ResponseWriter) {
 // linger gives the client the time to read the answer of a connection that is
 // to be closed, by taking what it still sends.
 func (b *watchedBody) linger(w http.ResponseWriter) {
-	if b == nil || !b.hangsUp || b.awaits && b.read.Load() == 0 {
+	if b == nil || !b.hangsUp || b.ended.Load() || b.awaits && b.read.Load() == 0 {
 		return
 	}
-	if err := http.NewResponseController(w).Flush(); err != nil {
+	until := time.Now().Add(lingerTime)
+	conn := http.NewResponseController(w)
+	if err := errors.Join(conn.Flush(), conn.SetReadDeadline(until)); err != nil {
 		return
 	}
 	buffer := make([]byte, 32<<10)
-	until := time.Now().Add(lingerTime)
 	for taken := 0; taken < lingerBytes && !b.ended.Load() && time.Now().Before(until); {
-		n, err := b.Read(buffer)
+		n, err := b.take(buffer)
 		if err != nil {
 			return
 		}

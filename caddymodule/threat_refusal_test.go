@@ -4,10 +4,12 @@ package caddymodule
 // something else has gone wrong before: they are the last line.
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -83,6 +85,11 @@ func TestSiteByItsName(t *testing.T) {
 // A mute response cannot be flushed.
 type mute struct{ headerOnly }
 
+// A timed response takes a deadline, as one on a connection does.
+type timed struct{ *httptest.ResponseRecorder }
+
+func (timed) SetReadDeadline(time.Time) error { return nil }
+
 // TestLingering: after an early answer, what is read of the body has an end, and
 // an error is one.
 func TestLingering(t *testing.T) {
@@ -95,20 +102,65 @@ func TestLingering(t *testing.T) {
 		w    http.ResponseWriter
 		read int64
 	}{
-		{"to its end", strings.NewReader("abcdef"), httptest.NewRecorder(), 6},
-		{"to an error", io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(errors.New("reset"))), httptest.NewRecorder(), 3},
+		{"to its end", strings.NewReader("abcdef"), timed{httptest.NewRecorder()}, 6},
+		{"to an error", io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(errors.New("reset"))), timed{httptest.NewRecorder()}, 3},
 		{"not at all, where nothing can be sent before", strings.NewReader("abcdef"), mute{}, 0},
+		{"not at all, where it could take for ever", strings.NewReader("abcdef"), httptest.NewRecorder(), 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, workbooks, test.body)
 			r.ContentLength = 1000
 			b := watchBody(r)
+			if err := r.Body.Close(); err != nil { // as a transport does that has got its answer
+				t.Fatal(err)
+			}
+			if n, err := r.Body.Read(make([]byte, 1)); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
+				t.Errorf("after Close, Read returns %d, %v", n, err)
+			}
 			b.hangUp(test.w)
 			b.linger(test.w)
 			if got := b.read.Load(); got != test.read {
 				t.Errorf("%d bytes were read, want %d", got, test.read)
 			}
 		})
+	}
+}
+
+// TestAnswerIsNotLostWithTheRest: a client that sends on after an early answer,
+// which the transport has long closed the body for, is not cut off while it does.
+// One that stops is let go.
+func TestAnswerIsNotLostWithTheRest(t *testing.T) {
+	const length = 16 << 20 // more than sockets hold
+	served := make(chan struct{}, 2)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b := watchBody(r)
+		_ = r.Body.Close()
+		b.hangUp(w)
+		w.WriteHeader(http.StatusUnauthorized)
+		b.linger(w)
+		served <- struct{}{}
+	}))
+	defer s.Close()
+	for _, sent := range []int{length, length / 2} {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", length); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := conn.Write(make([]byte, sent)); err != nil {
+			t.Errorf("cut off after %d bytes: %v", n, err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%v, %v", res, err)
+		}
+		<-served
 	}
 }
 
