@@ -417,7 +417,7 @@ func (s *sim) explained(a *simAsk, e *SignInError) bool {
 	return e.Reason == Barren && s.barren(a) || s.brake(a, e)
 }
 
-// barren reports whether three sessions of the grant ended, one after the
+// barren reports whether six sessions of the grant ended, one after the
 // other, before a request was accepted.
 func (s *sim) barren(a *simAsk) bool {
 	n := 0
@@ -428,7 +428,7 @@ func (s *sim) barren(a *simAsk) bool {
 		if n++; t.accepted || t.how != "kill" {
 			n = 0
 		}
-		if n >= 3 {
+		if n >= 6 {
 			return true
 		}
 	}
