@@ -23,7 +23,7 @@ func (l *Log) Append(ctx context.Context, event string, attrs ...slog.Attr) erro
 		return l.AppendAsync(event, attrs...)
 	}
 	if err := context.Cause(ctx); err != nil {
-		return &AppendError{ReasonTimeout, err}
+		return &AppendError{Reason: ReasonTimeout, Err: err}
 	}
 	b, index, err := l.add(true, event, attrs)
 	if err != nil {
@@ -77,15 +77,15 @@ func (l *Log) add(wait bool, event string, attrs []slog.Attr) (b *batch, index i
 func (l *Log) refusal(now time.Time, wait bool, size int) error {
 	switch {
 	case l.closed:
-		return &AppendError{ReasonClosed, nil}
+		return &AppendError{Reason: ReasonClosed}
 	case wait && l.cause != nil:
-		return &AppendError{ReasonDegraded, l.cause}
+		return &AppendError{Reason: ReasonDegraded, Err: l.cause}
 	case wait && l.late(now):
-		return &AppendError{ReasonTimeout, errStalled}
+		return &AppendError{Reason: ReasonTimeout, Err: errStalled}
 	case l.pending >= l.opts.MaxPending || l.pendingBytes+size > maxPendingBytes:
-		return &AppendError{ReasonBacklog, l.cause}
+		return &AppendError{Reason: ReasonBacklog, Err: l.cause}
 	case l.opts.Mode == Bounded && l.age(now) > l.opts.MaxPendingAge:
-		return &AppendError{ReasonBacklog, l.cause}
+		return &AppendError{Reason: ReasonBacklog, Err: l.cause}
 	}
 	return nil
 }
@@ -145,6 +145,7 @@ func (l *Log) withdraw(b *batch, index int, cause error) error {
 		l.pending--
 		l.lost++
 	}
+	late := b.taken
 	tell := l.late(time.Now()) && !l.stalled && l.cause == nil
 	if tell {
 		l.stalled = true
@@ -153,5 +154,5 @@ func (l *Log) withdraw(b *batch, index int, cause error) error {
 	if tell && l.opts.Degraded != nil {
 		l.opts.Degraded(errStalled)
 	}
-	return &AppendError{ReasonTimeout, cause}
+	return &AppendError{Reason: ReasonTimeout, Err: cause, Late: late}
 }

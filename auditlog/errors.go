@@ -29,6 +29,9 @@ type AppendError struct {
 	Reason Reason
 	// Err is what happened to the file or the context; it may be nil.
 	Err error
+	// Late tells that the record was being written when nobody waited for it any
+	// more, so that it may stand in the log all the same.
+	Late bool
 }
 
 func (e *AppendError) Error() string {

@@ -214,10 +214,15 @@ func TestHungDiskIsAFailedDisk(t *testing.T) {
 		p.disk.set(nil, func() { <-release })
 		start := time.Now()
 		var wg sync.WaitGroup
+		var late atomic.Int64
 		for range 20 {
 			wg.Go(func() {
-				if err := p.Append(t.Context(), "hung"); !errors.Is(err, errTimeout) {
+				err := p.Append(t.Context(), "hung")
+				if !errors.Is(err, errTimeout) {
 					t.Errorf("Append: %v, want a timeout", err)
+				}
+				if failed, ok := errors.AsType[*AppendError](err); ok && failed.Late {
+					late.Add(1)
 				}
 			})
 		}
@@ -246,6 +251,9 @@ func TestHungDiskIsAFailedDisk(t *testing.T) {
 		all := records(t, p.path)
 		if count(all, "after") != 1 || count(all, "refused") != 0 || count(all, EventDropped) == 0 {
 			t.Error("the log does not hold what it should")
+		}
+		if n := count(all, "hung"); n == 0 || n != int(late.Load()) {
+			t.Errorf("%d records were written after all, %d were said to be", n, late.Load())
 		}
 	})
 }

@@ -98,15 +98,15 @@ func (l *Log) Rotate(ctx context.Context) error {
 	select {
 	case l.rotations <- reply:
 	case <-l.done:
-		return &AppendError{ReasonClosed, nil}
+		return &AppendError{Reason: ReasonClosed}
 	case <-ctx.Done():
-		return &AppendError{ReasonTimeout, context.Cause(ctx)}
+		return &AppendError{Reason: ReasonTimeout, Err: context.Cause(ctx)}
 	}
 	select {
 	case err := <-reply:
 		return err
 	case <-ctx.Done():
-		return &AppendError{ReasonTimeout, context.Cause(ctx)}
+		return &AppendError{Reason: ReasonTimeout, Err: context.Cause(ctx)}
 	}
 }
 

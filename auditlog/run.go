@@ -161,7 +161,7 @@ func (l *Log) fail(b *batch, cause error) {
 	l.mu.Unlock()
 
 	l.retained = kept
-	b.settle(&AppendError{ReasonDegraded, cause})
+	b.settle(&AppendError{Reason: ReasonDegraded, Err: cause})
 	l.failFilling(cause)
 	if l.opts.Degraded != nil && !stalled {
 		l.opts.Degraded(cause)
@@ -200,7 +200,7 @@ func (l *Log) failFilling(cause error) {
 	l.pending += len(l.filling.recs)
 	l.pendingBytes += len(l.filling.bodies)
 	l.mu.Unlock()
-	b.settle(&AppendError{ReasonDegraded, cause})
+	b.settle(&AppendError{Reason: ReasonDegraded, Err: cause})
 }
 
 // recover tries to get out of the degraded state.
@@ -234,7 +234,7 @@ func (l *Log) rotateNow() error {
 		l.flush()
 	}
 	if cause := l.degraded(); cause != nil {
-		return &AppendError{ReasonDegraded, cause}
+		return &AppendError{Reason: ReasonDegraded, Err: cause}
 	}
 	l.mu.Lock()
 	l.busySince = time.Now()
@@ -245,7 +245,7 @@ func (l *Log) rotateNow() error {
 	}
 	if err != nil {
 		l.fail(newBatch(), err)
-		return &AppendError{ReasonDegraded, err}
+		return &AppendError{Reason: ReasonDegraded, Err: err}
 	}
 	l.publish()
 	l.idle()

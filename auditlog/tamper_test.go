@@ -1,8 +1,8 @@
 package auditlog
 
 // This file alters logs in every way that its author could think of, and wants
-// each to be found. AUDITLOG_TAMPERINGS says how many (default 504), and
-// AUDITLOG_SEED repeats a run.
+// each to be found. AUDITLOG_TAMPERINGS says how many (default 504), AUDITLOG_SEED
+// repeats a run, and AUDITLOG_REPORT names a file for its counts.
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -496,9 +497,10 @@ func TestEveryTamperingIsFound(t *testing.T) {
 	if r := verify(t, intact.write(t, dir), VerifyOptions{Held: intact.held}); !r.OK() {
 		t.Fatalf("the log is altered before anybody has touched it: %v", r.Findings)
 	}
-	found, located := map[string]int{}, map[string]int{}
+	made, found, located := map[string]int{}, map[string]int{}, map[string]int{}
 	for i := range runs {
 		kind := tamperings[i%len(tamperings)]
+		made[kind.name]++
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))
 		s := intact.clone()
 		first, last := kind.tamper(t, s, rng)
@@ -527,6 +529,37 @@ func TestEveryTamperingIsFound(t *testing.T) {
 		total += found[name]
 	}
 	t.Logf("%d of %d tamperings of %d kinds found, seed %d", total, runs, len(tamperings), seed)
+	if name := os.Getenv("AUDITLOG_REPORT"); name != "" {
+		writeFileT(t, name, []byte(tamperReport(made, found, located, seed)))
+	}
+}
+
+// tamperReport is the report of a run, with counts by kind.
+func tamperReport(made, found, located map[string]int, seed uint64) string {
+	var b strings.Builder
+	sum := func(counts map[string]int) (n int) {
+		for _, c := range counts {
+			n += c
+		}
+		return n
+	}
+	b.WriteString("# Tampering with the audit file\n\n")
+	b.WriteString("An audit log of five files was altered at random places, once for each run, and then verified. Most kinds need\n")
+	b.WriteString("nothing but the log and its public key; those marked with a star can only be told with a checkpoint that was kept\n")
+	b.WriteString("elsewhere. *Where it was* is how often the finding was about the records that had been altered; where there are no\n")
+	b.WriteString("such records, any finding counts.\n\n")
+	fmt.Fprintf(&b, "| | |\n|---|---:|\n| **Tamperings** | %d |\n| **Found** | %d |\n| Found where it was | %d |\n| Kinds | %d |\n| Seed | %d |\n| Built with | %s, %s/%s |\n\n",
+		sum(made), sum(found), sum(located), len(made), seed, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	b.WriteString("| Kind | Made | Found | Where it was |\n|---|---:|---:|---:|\n")
+	for _, kind := range tamperings {
+		star := ""
+		if kind.held {
+			star = " *"
+		}
+		fmt.Fprintf(&b, "| %s%s | %d | %d | %d |\n", kind.name, star, made[kind.name], found[kind.name], located[kind.name])
+	}
+	fmt.Fprintf(&b, "\nTo repeat it: `AUDITLOG_SEED=%d make tampering TAMPERINGS=%d`.\n", seed, sum(made))
+	return b.String()
 }
 
 // meets tells whether a finding is about the records from first to last.

@@ -26,6 +26,9 @@ func FuzzSecret(f *testing.F) {
 	f.Add("aaaaaaaaaaaaaaaaaaaaaa|bbbb|cccc", "%#x %X %d %t %p %T %U %c")
 	f.Add("100% of it", "%[1]*[2]d %[2]v")
 	f.Fuzz(func(t *testing.T, value, format string) {
+		if value == "" {
+			return // there is no secret, and %p may say so
+		}
 		first, second := printed(t, value, format), printed(t, "another", format)
 		for i := range first {
 			if first[i] != second[i] {

@@ -57,7 +57,7 @@ func (c *Client) signIn(ctx context.Context, p Proof) (tableauapi.SignInAnswer, 
 	path := "/api/" + p.APIVersion + "/auth/signin"
 	res, err := c.call(ctx, http.MethodPost, path, tableauapi.Secret{}, p.Credentials.Encode(tableauapi.XML))
 	if err != nil {
-		return tableauapi.SignInAnswer{}, networkError(ctx, err)
+		return tableauapi.SignInAnswer{}, networkError(ctx, withhold(err, p.secrets()...))
 	}
 	if res.status != http.StatusOK {
 		return tableauapi.SignInAnswer{}, refusedBy(res, p)
@@ -123,7 +123,14 @@ type reply struct {
 }
 
 // call sends one request and reads its answer, at most maxAnswer bytes of it.
+// Its error does not repeat the token; what the body presents is the caller's to
+// look for.
 func (c *Client) call(ctx context.Context, method, path string, token tableauapi.Secret, body []byte) (reply, error) {
+	r, err := c.exchange(ctx, method, path, token, body)
+	return r, withhold(err, token)
+}
+
+func (c *Client) exchange(ctx context.Context, method, path string, token tableauapi.Secret, body []byte) (reply, error) {
 	req, err := http.NewRequestWithContext(bare{ctx}, method, c.Origin+path, bytes.NewReader(body))
 	if err != nil {
 		return reply{}, err
@@ -137,7 +144,7 @@ func (c *Client) call(ctx context.Context, method, path string, token tableauapi
 		req.Header.Set(headerAuth, token.Reveal())
 	}
 	sent := time.Now()
-	res, err := c.transport().RoundTrip(req)
+	res, err := passOn(c.transport(), req)
 	if err != nil {
 		return reply{}, err
 	}

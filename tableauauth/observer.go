@@ -13,6 +13,13 @@ type Observer struct {
 	SignIn func(SignInEvent)
 	// SignOut is called after each sign-out at Tableau.
 	SignOut func(SignOutEvent)
+	// Refresh is called when a session in use was to be renewed before its end,
+	// and that has succeeded or failed.
+	Refresh func(RefreshEvent)
+	// Evict is called when a session is given up that may live, and that no
+	// other replaces. Its sign-out follows: at once, or when the requests that
+	// have it are done.
+	Evict func(EvictEvent)
 	// Recover is called when Tableau has ended a session that was in use, and
 	// another has taken its place or could not be had.
 	Recover func(RecoverEvent)
@@ -39,6 +46,35 @@ type SignOutEvent struct {
 	Session *Session
 	Err     error
 }
+
+// A RefreshEvent is the renewal of a session in use.
+type RefreshEvent struct {
+	Session *Session // that was due
+	Fresh   *Session // that takes its place, or nil
+	Err     error    // why there is none: Session goes on
+}
+
+// An EvictEvent is a session that was given up.
+type EvictEvent struct {
+	Session *Session
+	Reason  string // one of the following
+}
+
+// Why a session is given up.
+const (
+	// EvictedIdle: it was unused for longer than [PoolOptions.IdleAfter], or than
+	// Tableau was seen to let sessions be.
+	EvictedIdle = "idle"
+	// EvictedLapsed: when it was wanted, Tableau had not heard of it for longer
+	// than it was seen to let sessions be.
+	EvictedLapsed = "lapsed"
+	// EvictedForRoom: there are more than [PoolOptions.MaxSessions].
+	EvictedForRoom = "max_sessions"
+	// EvictedForSeat: its seat went to somebody else, see [Seated].
+	EvictedForSeat = "seat"
+	// EvictedRevoked: [Pool.Revoke] was called for it.
+	EvictedRevoked = "revoked"
+)
 
 // A RecoverEvent is a session that Tableau ended before we did.
 type RecoverEvent struct {
@@ -76,6 +112,22 @@ func (o Observer) signIn(e SignInEvent) {
 func (o Observer) signOut(e SignOutEvent) {
 	if o.SignOut != nil {
 		o.SignOut(e)
+	}
+}
+
+func (o Observer) refresh(e RefreshEvent) {
+	if o.Refresh != nil {
+		o.Refresh(e)
+	}
+}
+
+// evict tells of each of the sessions; it takes no other lock.
+func (o Observer) evict(reason string, sessions ...*Session) {
+	if o.Evict == nil {
+		return
+	}
+	for _, s := range sessions {
+		o.Evict(EvictEvent{Session: s, Reason: reason})
 	}
 }
 

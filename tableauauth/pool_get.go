@@ -21,6 +21,7 @@ type place struct {
 type flight struct {
 	place
 	grant   Grant
+	renews  *Session // that it is to take the place of, or nil
 	barren  uint8
 	entered bool          // through the gate
 	done    chan struct{} // closed when session and err are set
@@ -146,6 +147,8 @@ func (p *Pool) place(hash uint64, g Grant) place {
 // other than dead by now, the one under way, or a new one.
 func (p *Pool) join(at place, g Grant, dead *Session, certain bool) (*flight, error) {
 	now := time.Now()
+	var lapsed []*Session
+	defer func() { p.opts.Observer.evict(EvictedLapsed, lapsed...) }() // without the lock
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	if at.closed {
@@ -154,6 +157,9 @@ func (p *Pool) join(at place, g Grant, dead *Session, certain bool) (*flight, er
 	if s := at.sessions[at.hash]; s != nil && s.isFor(g) {
 		if s != dead && !p.lapsed(s, now) {
 			return landed(s), nil
+		}
+		if s != dead {
+			lapsed = append(lapsed, s)
 		}
 		p.take(at.shard, at.hash)
 		if s != dead || !certain {
@@ -188,7 +194,7 @@ func (p *Pool) renew(s *Session) {
 		return
 	}
 	if p.gate.enterNow(at.key, now) {
-		p.launch(&flight{place: at, grant: g, entered: true})
+		p.launch(&flight{place: at, grant: g, renews: s, entered: true})
 	}
 }
 
@@ -205,6 +211,9 @@ func (p *Pool) launch(f *flight) *flight {
 func (p *Pool) fly(f *flight) {
 	s, err := p.signIn(f.key, f.grant, noSeat, f.entered)
 	p.land(f, s, err)
+	if f.renews != nil {
+		p.opts.Observer.refresh(RefreshEvent{Session: f.renews, Fresh: s, Err: err})
+	}
 	for range 2 { // and one more each time, where there is less room than there was
 		if s != nil && p.live.Load() > p.room.Load() {
 			p.evict(f.hash, s)

@@ -152,7 +152,7 @@ func (p *Pool) redeem(ctx context.Context, g Grant, proof *Proof) (s *Session, f
 	}
 	answer, err := p.client.Load().signIn(ctx, *proof)
 	if err != nil {
-		failure := asSignInError(err, Unreachable)
+		failure := asSignInError(err, Unreachable).without(proof.secrets()...)
 		if failure.Reason == Refused && failure.Err == nil {
 			failure.Err = p.whyRefused(*proof)
 		}
@@ -160,7 +160,7 @@ func (p *Pool) redeem(ctx context.Context, g Grant, proof *Proof) (s *Session, f
 	}
 	s, err = p.newSession(g, *proof, answer, time.Now())
 	if err != nil {
-		return nil, asSignInError(err, Misfit)
+		return nil, asSignInError(err, Misfit).without(append(proof.secrets(), answer.Token)...)
 	}
 	return s, nil
 }

@@ -94,7 +94,9 @@ func (p *Pool) sweep(now time.Time) {
 	p.life.idle.forget(now)
 	p.gate.sweep(now)
 	due := p.retired.take(now, int(p.room.Load()))
-	for _, s := range p.takeIdle(now, p.idleAfter()) {
+	idle := p.takeIdle(now, p.idleAfter())
+	p.opts.Observer.evict(EvictedIdle, idle...)
+	for _, s := range idle {
 		due = append(due, retired{session: s})
 	}
 	p.signOutDue(due)
@@ -143,6 +145,7 @@ func (p *Pool) Revoke(match func(Grant) bool) int {
 	for _, s := range taken {
 		p.retired.add(s, now)
 	}
+	p.opts.Observer.evict(EvictedRevoked, taken...)
 	if p.seating != nil {
 		return len(taken) + p.seating.revoke(p, match)
 	}
@@ -170,13 +173,22 @@ func (p *Pool) evict(hash uint64, newcomer *Session) {
 	if oldest == nil {
 		return
 	}
-	hash = p.hash(oldest.Grant())
+	if p.giveUp(oldest, now) {
+		p.opts.Observer.evict(EvictedForRoom, oldest)
+	}
+}
+
+// giveUp retires s, if it is still in the pool.
+func (p *Pool) giveUp(s *Session, now time.Time) bool {
+	hash := p.hash(s.Grant())
 	sh := &p.shards[hash%shards]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.sessions[hash] == oldest {
-		p.retired.add(p.take(sh, hash), now)
+	if sh.sessions[hash] != s {
+		return false
 	}
+	p.retired.add(p.take(sh, hash), now)
+	return true
 }
 
 // Close lets sign-ins under way finish, signs out every session, in parallel,

@@ -33,6 +33,7 @@ func (t *seating) launch(s *seat, c *claim) {
 func (t *seating) fly(s *seat, c *claim, idle *Session) {
 	p := c.pool
 	if idle != nil {
+		p.opts.Observer.evict(EvictedForSeat, idle)
 		ctx, cancel := context.WithTimeout(p.ctx, handoverTimeout)
 		idle.lease().pool.signOutAll(ctx, []*Session{idle})
 		cancel()
@@ -42,6 +43,9 @@ func (t *seating) fly(s *seat, c *claim, idle *Session) {
 	seatRefused := errors.As(err, &failure) && failure.blamesAccount() && p.ctx.Err() == nil
 	if seatRefused && len(p.seats) > 1 {
 		p.reportFailover(p.seatName(s), failure)
+	}
+	if c.renews != nil {
+		p.opts.Observer.refresh(RefreshEvent{Session: c.renews, Fresh: fresh, Err: err})
 	}
 
 	t.mu.Lock()
@@ -91,7 +95,7 @@ func (t *seating) refuse(c *claim, err error) {
 
 // vacate signs out a session that nobody uses, and makes its seat free.
 func (t *seating) vacate(s *Session) {
-	p, place := s.lease().pool, s.lease().seat
+	p, place, reason := s.lease().pool, s.lease().seat, s.lease().reason
 	if s.lease().holds > 0 || place.session != s || p.seatsClosed {
 		return // later, long ago, or Close does it
 	}
@@ -100,6 +104,9 @@ func (t *seating) vacate(s *Session) {
 		delete(t.current, s.lease().key)
 	}
 	p.flying.Go(func() {
+		if reason != "" {
+			p.opts.Observer.evict(reason, s)
+		}
 		p.signOutAll(p.ctx, []*Session{s})
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -115,6 +122,7 @@ func (t *seating) sweep(p *Pool, now time.Time) {
 	defer t.mu.Unlock()
 	for _, s := range p.seats {
 		if s.session != nil && s.session.lease().pool == p && s.session.idleFor(now) > p.opts.IdleAfter {
+			s.session.lease().reason = EvictedIdle
 			t.vacate(s.session)
 		}
 	}
@@ -133,7 +141,7 @@ func (t *seating) revoke(p *Pool, match func(Grant) bool) (n int) {
 	for key, s := range t.current {
 		if s.lease().pool == p && match(s.Grant()) {
 			delete(t.current, key)
-			s.lease().retired = true
+			s.lease().retired, s.lease().reason = true, EvictedRevoked
 			t.vacate(s)
 			n++
 		}

@@ -272,7 +272,7 @@ func (t *seating) renew(p *Pool, s *Session, now time.Time) {
 	if t.flights[s.lease().key] != nil || len(t.queue) > 0 || now.Before(t.refusals[s.lease().key].until) {
 		return
 	}
-	c := &claim{pool: p, key: s.lease().key, grant: s.Grant()}
+	c := &claim{pool: p, key: s.lease().key, grant: s.Grant(), renews: s}
 	usable, _ := c.usable(now)
 	for _, spare := range usable {
 		if spare.session == nil && !spare.busy {

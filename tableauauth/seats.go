@@ -109,7 +109,8 @@ type claim struct {
 	pool   *Pool
 	key    Key
 	grant  Grant
-	own    *seat // of the session that it had, or nil
+	renews *Session // that the sign-in is to take the place of, or nil
+	own    *seat    // of the session that it had, or nil
 	barren uint8
 
 	done     chan struct{} // closed when the following is settled
@@ -164,8 +165,9 @@ type lease struct {
 	key     Key
 	pool    *Pool
 	seat    *seat
-	holds   int  // requests that use the session
-	retired bool // another session has taken over for its key
+	holds   int    // requests that use the session
+	retired bool   // another session has taken over for its key, or it was given up:
+	reason  string // why; "" if it was replaced
 }
 
 // A seat can have one session. It is guarded by the seating's lock.

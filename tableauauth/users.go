@@ -196,7 +196,7 @@ func (c *Client) ask(ctx context.Context, s *Session, path string, answer any) e
 	case err != nil:
 		return networkError(ctx, err)
 	case res.status != http.StatusOK:
-		return refusedBy(res, Proof{})
+		return refusedBy(res, Proof{}).without(s.token)
 	}
 	if err := xml.Unmarshal(res.body, answer); err != nil {
 		return &SignInError{Reason: Nonsense, Status: res.status, Err: errors.New("the answer is not Tableau's XML")}
