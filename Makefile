@@ -7,6 +7,9 @@ BIN      ?= bin/caddy
 FUZZTIME ?= 20s
 SEEDS    ?= 500
 ANSWERS  ?= 10000000
+KILLS    ?= 200
+REQUESTS ?= 1000000
+TAMPERINGS ?= 8400
 GO       ?= go
 
 # The second one is named because ./... passes over directories that begin with a dot.
@@ -18,7 +21,7 @@ GO_FILES := find . \( -name .git -o -name .cache -o -name node_modules \) -prune
 export TAGS GO PACKAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench gobench simulation oracle wire fuzz coverage fmt fmt-check vet staticcheck tidy-check gofumpt-check golangci govulncheck bench-test clean
+.PHONY: help build demo test lint bench gobench simulation oracle wire audit-kills tampering audit-cost fuzz coverage fmt fmt-check vet staticcheck tidy-check gofumpt-check golangci govulncheck bench-test clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +58,17 @@ oracle: ## ANSWERS checked answers of the cross-user oracle (default 10000000); 
 
 wire: ## every hostile request of e2e/wire (a sample is in make test), with docs/reports/wire.md
 	$(GO) test -tags $(TAGS) -count=1 ./e2e/wire -run '^TestCorpus$$' -wire.all -wire.report=docs/reports/wire.md
+
+# With 200 kills and 1000000 requests it is the campaign of docs/reports/audit-kills.md.
+audit-kills: ## KILLS (default 200) of the proxy under REQUESTS (default 1000000) in all, and whether the audit file has everything; REPORT=file writes the counts
+	$(GO) test -tags $(TAGS) -count=1 -v -run '^TestNothingLeavesWithoutARecordWhateverKillsTheProxy$$' -timeout 3h ./e2e -args -audit.kills=$(KILLS) -audit.requests=$(REQUESTS) $(if $(REPORT),-audit.report=$(abspath $(REPORT)))
+
+tampering: ## TAMPERINGS (default 8400) of audit files, and whether each is found; REPORT=file writes the counts
+	AUDITLOG_TAMPERINGS=$(TAMPERINGS) AUDITLOG_REPORT=$(if $(REPORT),$(abspath $(REPORT))) $(GO) test -tags $(TAGS) -count=1 -v -run '^TestEveryTamperingIsFound$$' -timeout 1h ./auditlog
+
+# Three minutes.
+audit-cost: ## what an audit file costs in each mode, beside none; REPORT=file writes the ratios
+	$(GO) test -tags $(TAGS) -count=1 -v -run '^TestAuditCost$$' -timeout 10m ./caddymodule -args -audit.cost $(if $(REPORT),-audit.report=$(abspath $(REPORT)))
 
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@FUZZTIME=$(FUZZTIME) bash .ci/fuzz

@@ -72,6 +72,7 @@ func ourCaddyfile(o ourOptions) string {
 	site := `	tableau_proxy http://{{.Upstream}} {
 		site ` + siteName + `
 		user {http.request.header.` + headerUser + `}
+		identity_headers any
 		credentials direct_trust {
 			client_id bench
 			secret bench {env.` + secretVariable + `}

@@ -90,7 +90,7 @@ func (b *auditedBody) fields() []slog.Attr {
 		slog.Int("status", b.status), slog.Int64("resp_bytes", b.read),
 		durationMillis("dur_ms", time.Since(c.began)), durationMillis("upstream_ms", b.header.Sub(c.began)))
 	if said, ok := tableauapi.DecodeError(b.said.Bytes()); b.keep && ok {
-		attrs = append(attrs, slog.String("tableau_code", withoutToken(b.req, said.Code)))
+		attrs = append(attrs, slog.String("tableau_code", unechoed(b.req, said.Code)))
 	}
 	if b.requestID != "" {
 		attrs = append(attrs, slog.String("tableau_request_id", b.requestID))

@@ -46,9 +46,12 @@ func (e *egress) RoundTrip(req *http.Request) (*http.Response, error) {
 		return e.send(req, x)
 	}
 	c := newAuditedCall(sink, req, x)
-	if err := sink.intent(req.Context(), eventIntent, c.intent(req)); err != nil {
+	if late, err := sink.intent(req.Context(), eventIntent, c.intent(req)); err != nil {
 		if req.Body != nil {
 			_ = req.Body.Close()
+		}
+		if late {
+			c.unsent()
 		}
 		return nil, fmt.Errorf("%w: %w", tableauauth.ErrNotSent, err)
 	}
@@ -99,6 +102,9 @@ func newAuditedCall(sink *auditSink, req *http.Request, x *exchange) *auditedCal
 	id, method, path := slog.String("egress", egressID()), slog.String("method", req.Method), slog.String("path", req.URL.EscapedPath())
 	if x == nil {
 		c.common = []slog.Attr{id, slog.String("call", ownCall(req)), method, path}
+		if cause := exchangeFrom(req.Context()); cause != nil {
+			c.common = append(c.common, slog.String("for_request", cause.id))
+		}
 		return c
 	}
 	c.common = []slog.Attr{
@@ -136,6 +142,7 @@ func (c *auditedCall) intent(req *http.Request) []slog.Attr {
 	if c.x != nil {
 		attrs = append(attrs, slog.String("route", c.x.template()))
 		attrs = append(attrs, c.x.sender()...)
+		attrs = append(attrs, c.x.decision()...)
 	}
 	attrs = append(attrs, queryFields(c.sink, req.URL)...)
 	if req.ContentLength >= 0 {
@@ -191,6 +198,13 @@ func (c *auditedCall) failed(req *http.Request, err error) {
 		attrs = append(attrs, slog.Bool("client_gone", true))
 	}
 	c.sink.note(eventOutcome, attrs...)
+}
+
+// unsent is the record after an intent that nobody waited for any more, and that
+// may stand in the file: nothing was sent.
+func (c *auditedCall) unsent() {
+	c.sink.note(eventOutcome, append(slices.Clone(c.common), slog.Int("status", 0),
+		durationMillis("dur_ms", time.Since(c.began)), slog.String("err_class", "not_sent"))...)
 }
 
 // sender is who of a request, besides what both records of a call have.

@@ -4,6 +4,7 @@ package caddymodule
 // that may hold a token.
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,8 +12,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauapi"
 )
+
+// causeWithheld is recorded instead of a text that repeats a secret.
+const causeWithheld = "withheld: it repeats what was sent"
 
 // errorFields tell in a word why there was no answer, or not all of it, and in
 // full where the text is ours or the system's, and none of Tableau's.
@@ -24,9 +31,9 @@ func errorFields(req *http.Request, err error) []slog.Attr {
 	)
 	switch {
 	case errors.As(err, &network):
-		attrs = append(attrs, slog.String("cause", withoutToken(req, network.Error())))
+		attrs = append(attrs, slog.String("cause", cmp.Or(unechoed(req, network.Error()), causeWithheld)))
 	case errors.As(err, &trust):
-		attrs = append(attrs, slog.String("cause", withoutToken(req, trust.Error())))
+		attrs = append(attrs, slog.String("cause", cmp.Or(unechoed(req, trust.Error()), causeWithheld)))
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		attrs = append(attrs, slog.String("cause", "the connection ended early"))
 	}
@@ -52,6 +59,23 @@ func errorClass(req *http.Request, err error) string {
 	default:
 		return "protocol"
 	}
+}
+
+// unechoed is a text, or "" if it repeats what req presents: the session or, of a
+// sign-in, the credential. It is too slow for every request.
+func unechoed(req *http.Request, text string) string {
+	secrets := make([]tableauapi.Secret, 0, 3)
+	for _, token := range req.Header[headerAuth] {
+		secrets = append(secrets, tableauapi.NewSecret(token))
+	}
+	if strings.HasSuffix(req.URL.Path, "/auth/signin") {
+		given, _ := readProof(req)
+		secrets = append(secrets, given.JWT, given.Password, given.TokenSecret)
+	}
+	if slices.ContainsFunc(secrets, func(s tableauapi.Secret) bool { return s.EchoedIn(text) }) {
+		return ""
+	}
+	return text
 }
 
 // withoutToken is what Tableau said, or "" if it repeats the token of req.

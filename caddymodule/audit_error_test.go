@@ -3,9 +3,11 @@ package caddymodule
 // This file checks that nothing which Tableau repeats gets into the audit file.
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +16,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/caddy-tableau/caddy-tableau/tableauapi"
 )
 
 func TestErrorFields(t *testing.T) {
@@ -38,6 +42,18 @@ func TestErrorFields(t *testing.T) {
 		text := fmt.Sprint(errorFields(req, c.err))
 		if !strings.Contains(text, "err_class="+c.class) || !strings.Contains(text, c.want) || strings.Contains(text, token) {
 			t.Errorf("%v: %s", c.err, text)
+		}
+	}
+	const password = `p&ss"word of the account`
+	given := tableauapi.Credentials{Name: "svc", Password: tableauapi.NewSecret(password)}.Encode(tableauapi.XML)
+	signIn, err := http.NewRequestWithContext(t.Context(), http.MethodPost, goodOrigin+api+"/auth/signin", bytes.NewReader(given))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, echo := range []string{password, string(given), fmt.Sprintf("%q", given), base64.StdEncoding.EncodeToString(given)} {
+		text := fmt.Sprint(errorFields(signIn, &net.OpError{Op: "write", Err: errors.New(echo)}))
+		if tableauapi.NewSecret(password).EchoedIn(text) || !strings.Contains(text, "withheld") {
+			t.Errorf("of a sign-in: %s", text)
 		}
 	}
 	if withoutToken(req, "id "+token) != "" || withoutToken(req, "id") != "id" {

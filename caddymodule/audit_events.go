@@ -6,6 +6,7 @@ package caddymodule
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -33,8 +34,11 @@ const (
 
 	eventSignIn    = "session.signin"
 	eventSignOut   = "session.signout"
+	eventRefresh   = "session.refresh"
+	eventEvict     = "session.evict"
 	eventRecovered = "session.recovered"
 	eventFailover  = "credential.refused"
+	eventTampering = "storage.tamper"
 )
 
 // Which event a refusal is, by its code. Those that are not here are
@@ -42,6 +46,7 @@ const (
 var refusalEvents = map[string]string{
 	refuseNoIdentity.code:    eventIdentityReject,
 	refuseBadIdentity.code:   eventIdentityReject,
+	refuseUntrusted.code:     eventIdentityReject,
 	refuseUnmapped.code:      eventIdentityReject,
 	refuseForbiddenUser.code: eventIdentityReject,
 	refuseClaim.code:         eventIdentityReject,
@@ -54,6 +59,10 @@ var refusalEvents = map[string]string{
 
 // maxAgent bounds what is recorded of headers that only inform, in bytes.
 const maxAgent = 256
+
+// maxRule bounds what is recorded of a rule, in bytes: it may list any number of
+// operations.
+const maxRule = 256
 
 // audit records a request that ended with an answer of our own. What Tableau has
 // answered is recorded where it comes in.
@@ -117,6 +126,8 @@ func (x *exchange) who(r *http.Request) []slog.Attr {
 	if peer, _, err := net.SplitHostPort(r.RemoteAddr); err == nil && peer != clientIP(r) {
 		add("peer_ip", peer)
 	}
+	add("identity_src", x.identitySource)
+	add("user_src", x.mappedBy)
 	add("client", x.client.Name)
 	add("tls_client_fp", certificatePrint(r))
 	add("ua", x.agent)
@@ -143,7 +154,18 @@ func (x *exchange) what(r *http.Request) []slog.Attr {
 	return append([]slog.Attr{
 		slog.String("site", x.site), slog.String("method", r.Method), slog.String("path", path),
 		slog.String("route", x.template()), slog.String("operation", x.operation()),
-	}, queryFields(x.sink, r.URL)...)
+	}, append(x.decision(), queryFields(x.sink, r.URL)...)...)
+}
+
+// decision is which rule let a request through, or did not. Who is not known, or
+// has sent what has two meanings, did not come so far.
+func (x *exchange) decision() (attrs []slog.Attr) {
+	for _, a := range []slog.Attr{slog.String("rule", x.rule), slog.String("policy", x.policy)} {
+		if a.Value.String() != "" {
+			attrs = append(attrs, slog.String(a.Key, auditlog.Clean(a.Value.String(), maxRule)))
+		}
+	}
+	return attrs
 }
 
 // durationMillis is a duration in milliseconds, as a number.
@@ -194,6 +216,41 @@ func auditRecover(origin string, e tableauauth.RecoverEvent) {
 	s.note(eventRecovered, attrs...)
 }
 
+// auditRefresh records the renewal of a session in use.
+func auditRefresh(origin string, e tableauauth.RefreshEvent) {
+	s := currentAudit.Load()
+	if s == nil {
+		return
+	}
+	attrs := append(sessionEventFields(e.Session), slog.String("upstream", origin), slog.Bool("ok", e.Err == nil))
+	if e.Fresh != nil {
+		attrs = append(attrs, slog.String("successor", e.Fresh.ID()))
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("cause", e.Err.Error()))
+	}
+	s.note(eventRefresh, attrs...)
+}
+
+// auditEvict records a session that was given up.
+func auditEvict(origin string, e tableauauth.EvictEvent) {
+	if s := currentAudit.Load(); s != nil {
+		s.note(eventEvict, append(sessionEventFields(e.Session), slog.String("upstream", origin), slog.String("reason", e.Reason))...)
+	}
+}
+
+// errTampered is wrapped by errors about what was stored and is not as it was.
+var errTampered = errors.New("it was damaged, or altered")
+
+// auditTampering records that something stored is not as it was written, in the
+// file of the configuration that is running.
+func auditTampering(err error) {
+	var altered *auditlog.TamperError
+	if errors.Is(err, errTampered) || errors.As(err, &altered) {
+		currentAudit.Load().note(eventTampering, slog.String("cause", err.Error()))
+	}
+}
+
 // auditFailover records a secret that Tableau refused.
 func auditFailover(origin string, e tableauauth.FailoverEvent) {
 	currentAudit.Load().note(eventFailover, slog.String("upstream", origin), slog.String("kind", e.Kind),
@@ -205,5 +262,6 @@ func grantFields(g tableauauth.Grant) []slog.Attr {
 }
 
 func sessionEventFields(s *tableauauth.Session) []slog.Attr {
-	return append(grantFields(s.Grant()), slog.String("session", s.ID()), slog.String("jti", s.JTI()))
+	return append(grantFields(s.Grant()), slog.String("session", s.ID()), slog.String("jti", s.JTI()),
+		slog.Int64("session_age_s", int64(time.Since(s.SignedInAt()).Seconds())))
 }

@@ -76,7 +76,7 @@ func TestInjection(t *testing.T) {
 	}
 	r.raw(t, "alice", "PU\"RGE "+workbooks+" HTTP/1.1", "", "")
 	// An identity comes from whoever verifies it, who may not look at it.
-	r.load(t, r.audited(setup{before: "\theader X-Front none", options: "\t\tsite finance\n\t\tuser {http.request.header.X-User}"}))
+	r.load(t, r.audited(setup{before: "\theader X-Front none", options: "\t\tsite finance\n\t\tuser {http.request.header.X-User}\n\t\tidentity_headers any"}))
 	for name, value := range hostile() {
 		if _, err := r.send(t.Context(), call{path: workbooks, header: headers("X-User", fits(value))}); err != nil {
 			t.Errorf("%s: %v", name, err)

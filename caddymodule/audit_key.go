@@ -106,7 +106,7 @@ func storedAuditKey(storage certmagic.Storage, path string) (auditlog.SigningKey
 	}
 	key, err := namedAuditKey(text)
 	if err != nil {
-		return key, fmt.Errorf("%s in Caddy's storage is damaged: restore it from a backup, or delete it and begin a new audit file: %w", name, err)
+		return key, fmt.Errorf("%s in Caddy's storage is damaged: restore it from a backup, or delete it and begin a new audit file: %w: %w", name, errTampered, err)
 	}
 	return key, nil
 }

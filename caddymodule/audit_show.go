@@ -32,6 +32,7 @@ type auditEntry struct {
 	Call      string    `json:"call"`
 	Egress    string    `json:"egress"`
 	RequestID string    `json:"request_id"`
+	For       string    `json:"for_request"`
 	JTI       string    `json:"jti"`
 	Identity  string    `json:"identity"`
 	Client    string    `json:"client"`
@@ -99,7 +100,7 @@ func (f auditFilter) takes(e *auditEntry) bool {
 		f.user != "" && f.user != e.User && f.user != e.Sub,
 		f.operation != "" && f.operation != e.Operation,
 		f.event != "" && f.event != e.Event,
-		f.request != "" && !slices.Contains([]string{e.RequestID, e.Egress, e.JTI}, f.request),
+		f.request != "" && !slices.Contains([]string{e.RequestID, e.For, e.Egress, e.JTI}, f.request),
 		!f.since.IsZero() && e.Time.Before(f.since),
 		!f.until.IsZero() && !e.Time.Before(f.until):
 		return false

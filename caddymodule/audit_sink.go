@@ -100,6 +100,7 @@ func (s *auditSink) start(a *App) error {
 	}
 	s.digest = a.digest()
 	if err := s.file.open(s); err != nil {
+		auditTampering(err)
 		return err
 	}
 	s.file.notify.logger.Store(a.audit)
@@ -127,20 +128,26 @@ func (s *auditSink) release() error {
 }
 
 // intent records what is about to be done. If that fails, it must not be done:
-// the error is an [*auditlog.AppendError], or that of ctx.
-func (s *auditSink) intent(ctx context.Context, event string, attrs []slog.Attr) error {
+// the error is an [*auditlog.AppendError], or that of ctx. late tells that the
+// record may stand in the file all the same.
+func (s *auditSink) intent(ctx context.Context, event string, attrs []slog.Attr) (late bool, err error) {
 	began := time.Now()
-	err := s.append(func(log *auditlog.Log) error { return log.Append(ctx, event, attrs...) })
+	err = s.append(func(log *auditlog.Log) error { return log.Append(ctx, event, attrs...) })
 	metricAuditSeconds.Observe(time.Since(began).Seconds())
 	switch {
 	case err == nil:
 		metricAuditRecords.WithLabelValues(event).Inc()
-		return nil
+		return false, nil
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return isLate(err), context.Cause(ctx)
 	default:
-		return err
+		return isLate(err), err
 	}
+}
+
+func isLate(err error) bool {
+	failed, ok := errors.AsType[*auditlog.AppendError](err)
+	return ok && failed.Late
 }
 
 // note records what has happened. If that cannot be, it is counted.

@@ -5,6 +5,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -148,3 +149,50 @@ func (instantTableau) RoundTrip(req *http.Request) (*http.Response, error) {
 		Body: io.NopCloser(bytes.NewReader(instantAnswer)), Request: req,
 	}, nil
 }
+
+// BenchmarkForms is a whole request through Caddy to a Tableau behind a socket,
+// as Caddy's server begins it: by tableau_proxy, by tableau_auth and
+// reverse_proxy, and by a reverse_proxy that knows nothing of Tableau.
+func BenchmarkForms(b *testing.B) {
+	up := newScriptedTableau(b, false, tls.Certificate{})
+	up.play(func(c *scriptedCall) {
+		c.answer("200 OK", "Content-Type: application/json", benchBody)
+		c.keep = true
+	})
+	b.Setenv(testSecret, strings.Repeat("s", 44))
+	for _, form := range []string{formForward, formClassic, "plain"} {
+		b.Run(form, func(b *testing.B) {
+			handlers := "\treverse_proxy " + up.origin
+			if form != "plain" {
+				handlers = stageHandlers(form, up.origin, "")
+			}
+			config, err := adapt(fmt.Sprintf(strings.Replace(stageGlobal, "DEBUG", "ERROR", 1), b.TempDir(), "") + "http://:0 {\n\tbind 127.0.0.1\n" + handlers + "\n}\n")
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := caddy.Load(config, true); err != nil {
+				b.Fatal(err)
+			}
+			app, err := caddy.ActiveContext().App("http")
+			if err != nil {
+				b.Fatal(err)
+			}
+			server := app.(*caddyhttp.App).Servers["srv0"]
+			b.ReportAllocs()
+			for b.Loop() {
+				r := httptest.NewRequest(http.MethodGet, scriptedPath, nil)
+				w := httptest.NewRecorder()
+				server.ServeHTTP(w, r)
+				if w.Code != http.StatusOK || w.Body.Len() != len(benchBody) {
+					b.Fatalf("status %d: %s", w.Code, w.Body)
+				}
+			}
+		})
+	}
+	if err := caddy.Stop(); err != nil {
+		b.Error(err)
+	}
+}
+
+// benchBody is the answer, of a kilobyte.
+var benchBody = `{"workbooks":"` + strings.Repeat("x", 1<<10) + `"}`

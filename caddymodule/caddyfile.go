@@ -1,11 +1,10 @@
 package caddymodule
 
 // This file reads the Caddyfile forms of the handler: tableau_auth, and
-// tableau_proxy, which is short for it and a reverse_proxy.
+// tableau_proxy, which is short for it and the tableau_forward behind it.
 
 import (
 	"encoding/json"
-	"net/url"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
@@ -33,6 +32,7 @@ func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	tableau_auth [<matcher>] <tableau_origin> {
 //		site          <content_url>...
 //		user          <template>
+//		identity_headers trusted_proxies|any
 //		user_map      <identity> <tableau_user>
 //		user_map_file <path>
 //		unmapped      deny|template
@@ -56,12 +56,13 @@ func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			<name> <hash> [<identity>]
 //		}
 //		insecure_http
+//		allow_addresses <address or range>...
 //		transport     { <options of the http transport> }
 //	}
 //
 // `user_map`, `forbid_users`, `site`, `scopes` but for `scopes auto`,
-// `scope_ceiling`, `allow`, `deny` and `policy` may be repeated; the others may
-// not.
+// `scope_ceiling`, `allow`, `deny`, `policy` and `allow_addresses` may be
+// repeated; the others may not.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	_, err := unmarshalOptions(d, h, false)
 	return err
@@ -89,13 +90,13 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := proxyFor(auth, options)
+	forward, err := forwardFor(auth, options)
 	if err != nil {
 		return nil, h.WrapErr(err)
 	}
 	route := caddyhttp.Route{HandlersRaw: []json.RawMessage{
 		caddyconfig.JSONModuleObject(auth, "handler", "tableau_auth", nil),
-		caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil),
+		caddyconfig.JSONModuleObject(forward, "handler", "tableau_forward", nil),
 	}}
 	if matchers != nil {
 		route.MatcherSetsRaw = []caddy.ModuleMap{matchers}
@@ -103,14 +104,14 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return []httpcaddyfile.ConfigValue{{Class: "route", Value: route}}, nil
 }
 
-// proxyFor makes the reverse_proxy half: the origin's address, with TLS if it
-// is https, and the tableau transport with the same options as the sign-ins.
-func proxyFor(auth *Handler, options proxyOptions) (*reverseproxy.Handler, error) {
+// forwardFor makes the second half: the tableau transport with the same options as
+// the sign-ins, and with TLS if the origin is https.
+func forwardFor(auth *Handler, options proxyOptions) (*Forward, error) {
 	origin, err := tableauauth.ParseOrigin(auth.Origin)
 	if err != nil {
 		return nil, err
 	}
-	transport := &Transport{HTTPTransport: new(reverseproxy.HTTPTransport), ReplayBuffer: options.replayBuffer}
+	transport := &Transport{HTTPTransport: new(reverseproxy.HTTPTransport), ReplayBuffer: options.replayBuffer, AllowAddresses: auth.AllowAddresses}
 	if auth.Transport != nil {
 		settings := *auth.Transport
 		transport.HTTPTransport = &settings
@@ -121,25 +122,11 @@ func proxyFor(auth *Handler, options proxyOptions) (*reverseproxy.Handler, error
 	if transport.KeepAlive == nil {
 		transport.KeepAlive = &reverseproxy.KeepAlive{MaxIdleConnsPerHost: idleConnections}
 	}
-	return &reverseproxy.Handler{
-		TransportRaw: caddyconfig.JSONModuleObject(transport, "protocol", "tableau", nil),
-		Upstreams:    reverseproxy.UpstreamPool{{Dial: dialAddress(origin)}},
-	}, nil
-}
-
-// dialAddress returns the origin's host and port.
-func dialAddress(origin *url.URL) string {
-	if origin.Port() != "" {
-		return origin.Host
-	}
-	if origin.Scheme == "http" {
-		return origin.Host + ":80"
-	}
-	return origin.Host + ":443"
+	return &Forward{TransportRaw: caddyconfig.JSONModuleObject(transport, "protocol", "tableau", nil)}, nil
 }
 
 // repeatable are the options that may be given more than once.
-var repeatable = []string{"site", "user_map", "forbid_users", "scopes", "scope_ceiling", "allow", "deny", "policy"}
+var repeatable = []string{"site", "user_map", "forbid_users", "scopes", "scope_ceiling", "allow", "deny", "policy", "allow_addresses"}
 
 // unmarshalOptions reads the directive's origin and block into h, and what only
 // tableau_proxy takes into the result.
@@ -184,6 +171,10 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	switch option {
 	case "site":
 		return unmarshalList(d, &h.Sites)
+	case "identity_headers":
+		return unmarshalOne(d, &h.IdentityHeaders)
+	case "allow_addresses":
+		return unmarshalList(d, &h.AllowAddresses)
 	case "forbid_users":
 		return unmarshalList(d, &h.ForbidUsers)
 	case "scopes":
@@ -227,7 +218,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		h.Transport = new(reverseproxy.HTTPTransport)
 		return h.Transport.UnmarshalCaddyfile(d.NewFromNextSegment())
 	default:
-		return d.Errf("unknown option %q: the options are site, user, user_map, user_map_file, unmapped, forbid_users, credentials, claims, scopes, scope_ceiling, unknown_routes, allow, deny, read_only, policy, clients, insecure_http, transport and, for tableau_proxy, replay_buffer", option)
+		return d.Errf("unknown option %q: the options are site, user, identity_headers, user_map, user_map_file, unmapped, forbid_users, credentials, claims, scopes, scope_ceiling, unknown_routes, allow, deny, read_only, policy, clients, insecure_http, allow_addresses, transport and, for tableau_proxy, replay_buffer", option)
 	}
 }
 

@@ -34,7 +34,7 @@ type claims struct {
 
 // newClaims checks the handler's option claims. Where the values come from is
 // held to the same rules as the user.
-func newClaims(options map[string][]string, credential tableauauth.Credential, logger *zap.Logger) (*claims, error) {
+func newClaims(options map[string][]string, credential tableauauth.Credential, from sources, logger *zap.Logger) (*claims, error) {
 	if len(options) == 0 {
 		return nil, nil
 	}
@@ -42,7 +42,7 @@ func newClaims(options map[string][]string, credential tableauauth.Credential, l
 	if !ok {
 		return nil, fmt.Errorf("claims: credentials %s sign in without a JWT, which is what carries claims: use direct_trust, oauth_trust or unified_access, or leave claims out", credential.Kind())
 	}
-	c := new(claims)
+	c := &claims{sources: from}
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		if err := bearer.CheckClaim(name); err != nil {
 			return nil, fmt.Errorf("claims: %w: leave it out", err)
@@ -75,11 +75,8 @@ func (c *claims) expand(r *http.Request, x *exchange) *refusal {
 	if !ok {
 		return refuseClaim.with("", errors.New("the request has no placeholders"))
 	}
-	switch twice, err := c.sources.check(r); {
-	case err != nil:
-		return refuseClaim.with("", err)
-	case twice != "":
-		return refuseAmbiguous.with("The header "+twice+", which says something of you, is there more than once.", nil)
+	if refused := c.sources.check(r, refuseClaim); refused != nil {
+		return refused
 	}
 	filled := make([]tableauauth.Claim, 0, len(c.templates))
 	for _, template := range c.templates {

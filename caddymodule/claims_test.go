@@ -78,7 +78,7 @@ func TestClaims(t *testing.T) {
 // Different claims are different sessions, the same claims are one; what is
 // missing, empty, twice or not text is refused, and reaches nobody.
 func TestClaimsFromAHeader(t *testing.T) {
-	r := started(t, tableautest.Options{}, setup{options: withClaims("department {header.X-Department}")})
+	r := started(t, tableautest.Options{}, setup{global: trustsLoopback, options: withClaims("department {header.X-Department}")})
 	for _, c := range []struct {
 		name   string
 		header http.Header
@@ -125,7 +125,7 @@ func TestClaimsFromAHeader(t *testing.T) {
 // The header that a claim is taken from goes no further.
 func TestClaimHeadersAreRemoved(t *testing.T) {
 	r := newRig(t, tableautest.Options{})
-	s := setup{options: withClaims("department {header.X-Department}")}
+	s := setup{global: trustsLoopback, options: withClaims("department {header.X-Department}")}
 	s.handlers = "\ttableau_auth " + r.URL + r.block(s) + "\n\trespond \"department <{header.X-Department}> other <{header.X-Other}>\""
 	r.load(t, s)
 	a := r.get(t, "alice", workbooks, "X-Department", "sales", "X-Other", "stays")
@@ -218,11 +218,11 @@ func TestClaimsProvisionRefuses(t *testing.T) {
 
 // Only a JWT carries claims.
 func TestClaimsNeedAJWT(t *testing.T) {
-	_, err := newClaims(map[string][]string{"region": {"x"}}, plainCredential{}, nil)
+	_, err := newClaims(map[string][]string{"region": {"x"}}, plainCredential{}, sources{}, nil)
 	if err == nil || !strings.Contains(err.Error(), "credentials plain sign in without a JWT") || !strings.Contains(err.Error(), "leave claims out") {
 		t.Errorf("got %v", err)
 	}
-	if c, err := newClaims(nil, plainCredential{}, nil); c != nil || err != nil {
+	if c, err := newClaims(nil, plainCredential{}, sources{}, nil); c != nil || err != nil {
 		t.Errorf("no claims: got %v and %v", c, err)
 	}
 }
@@ -230,7 +230,7 @@ func TestClaimsNeedAJWT(t *testing.T) {
 // The order of a configuration, which JSON does not keep, makes no difference
 // to sessions.
 func TestClaimsAreSorted(t *testing.T) {
-	c, err := newClaims(map[string][]string{"b": {"1"}, "a": {"2"}, "c": {"3", "0"}}, new(tableauauth.DirectTrust), zap.NewNop())
+	c, err := newClaims(map[string][]string{"b": {"1"}, "a": {"2"}, "c": {"3", "0"}}, new(tableauauth.DirectTrust), sources{}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

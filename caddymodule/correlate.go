@@ -44,6 +44,10 @@ type observed struct {
 	id         string        // ours, see requestID
 	sent       int           // how often it went to Tableau
 
+	mappedBy string // what gave it its Tableau user
+	rule     string // which decided about it, in the words of the configuration
+	policy   string // of which group of people that was; "" if it was everybody's
+
 	agent            string // the client's User-Agent
 	clientRequestID  string
 	tableauRequestID string

@@ -51,6 +51,10 @@ var (
 		status: 400, code: "identity_invalid", tableau: tableauapi.CodeBadRequest, summary: "Bad Request",
 		detail: "Your identity cannot be used as a Tableau user name.",
 	}
+	refuseUntrusted = refusal{
+		status: 401, code: "identity_untrusted", tableau: tableauapi.CodeNotSignedIn, summary: "Not authenticated",
+		detail: "A header of the request says who you are, or something of you, and this proxy takes that from nobody but what its operator has put in front of it. Authenticate there.",
+	}
 	refuseUnmapped = refusal{
 		status: 403, code: "identity_not_mapped", tableau: tableauapi.CodeForbidden, summary: "Forbidden",
 		detail: "You are known to this proxy, but no Tableau user is assigned to you. Ask its operator to add you to the user map.",
@@ -128,6 +132,10 @@ var (
 	refuseUnreachable = refusal{
 		status: 502, code: "tableau_unreachable", tableau: tableauapi.CodeBadGateway, summary: "Bad Gateway",
 		detail: "Tableau could not be reached, or gave no usable answer. Try again later; if it lasts, tell the operator of this proxy.",
+	}
+	refuseAddress = refusal{
+		status: 502, code: "address_refused", tableau: tableauapi.CodeBadGateway, summary: "Bad Gateway",
+		detail: "The name of Tableau leads to an address where this proxy sends nothing. Tell its operator, who will find the address in the log.",
 	}
 	refuseTimeout = refusal{
 		status: 504, code: "tableau_timeout", tableau: tableauapi.CodeGatewayTimeout, summary: "Gateway Timeout",

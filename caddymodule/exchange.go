@@ -22,18 +22,19 @@ import (
 // An exchange is one request and what becomes of it. It stands in the request's
 // context under a private key, where no template or log can reach it.
 type exchange struct {
-	began    time.Time
-	identity string              // as Caddy verified it
-	user     string              // the Tableau user
-	claims   []tableauauth.Claim // what Tableau is told of the person besides
-	site     string              // content URL
-	path     string              // canonical path
-	pathErr  error               // why there is none
-	route    tableauapi.Route
-	routeAs  string                // see template
-	op       *tableauapi.Operation // nil if none is known
-	scopes   []string              // of the session that the request is to have
-	signedIn bool                  // the request waited for a sign-in
+	began          time.Time
+	identity       string              // as Caddy verified it
+	identitySource string              // what that came from, in a word of identify.go
+	user           string              // the Tableau user
+	claims         []tableauauth.Claim // what Tableau is told of the person besides
+	site           string              // content URL
+	path           string              // canonical path
+	pathErr        error               // why there is none
+	route          tableauapi.Route
+	routeAs        string                // see template
+	op             *tableauapi.Operation // nil if none is known
+	scopes         []string              // of the session that the request is to have
+	signedIn       bool                  // the request waited for a sign-in
 
 	wantsSite *string // X-Tableau-Site, if there
 

@@ -38,6 +38,9 @@ func signInFailure(e *tableauauth.SignInError) *refusal {
 	if errors.Is(e, auditlog.ErrUnavailable) {
 		return refuseAudit.with("", e)
 	}
+	if _, ok := errors.AsType[*addressError](e); ok {
+		return refuseAddress.with("", e)
+	}
 	switch e.Reason {
 	case tableauauth.Throttled, tableauauth.Limited:
 		f := refuseSignInBusy.with("", e)

@@ -31,7 +31,8 @@ func FuzzIdentity(f *testing.F) {
 	}
 	f.Setenv("FUZZED", fuzzedSecret)
 	byID := fuzzedIdentities(f, &Handler{User: "{http.auth.user.id}@corp.example", ForbidUsers: []string{"admin@corp.example"}})
-	byHeader := fuzzedIdentities(f, &Handler{User: "{http.request.header.X-Name}", ForbidUsers: []string{"admin"}})
+	byHeader := fuzzedIdentities(f, &Handler{User: "{http.request.header.X-Name}", IdentityHeaders: "any", ForbidUsers: []string{"admin"}})
+	strict := fuzzedIdentities(f, &Handler{User: "{http.request.header.X-Name}"})
 	byMap := fuzzedIdentities(f, &Handler{User: "{http.auth.user.id}", UserMap: map[string]string{"alice": "al"}})
 	f.Fuzz(func(t *testing.T, name string, times int) {
 		named := func() *http.Request {
@@ -44,8 +45,11 @@ func FuzzIdentity(f *testing.F) {
 		user, identity, code := resolved(byID, named(), name)
 		expectName(t, name, "@corp.example", user, identity, code)
 		user, identity, code = resolved(byHeader, named(), "")
-		if expectName(t, name, "", user, identity, code); code == "" && times != 1 {
+		if expectName(t, name, "", user, identity, code); code == "" && (times != 1 || strings.Contains(name, ",")) {
 			t.Fatalf("%q, %d times, is %q", name, times, user)
+		}
+		if user, _, _ = resolved(strict, named(), ""); user != "" {
+			t.Fatalf("%q is believed from anybody", user)
 		}
 		user, _, code = resolved(byMap, named(), name)
 		if inMap := name == "alice"; inMap != (user == "al" && code == "") || user != "" && !inMap {
@@ -94,7 +98,7 @@ func FuzzUserTemplate(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, template string) {
-		ids, err := newIdentities(&Handler{User: template}, zap.NewNop())
+		ids, err := newIdentities(&Handler{User: template, IdentityHeaders: "any"}, zap.NewNop())
 		if err != nil {
 			return
 		}

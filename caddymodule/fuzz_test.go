@@ -90,10 +90,12 @@ func fuzzProxy(t *testing.T, d *caddyfile.Dispenser) {
 		}
 		var auth Handler
 		strict(t, without(t, route.HandlersRaw[0], "handler"), &auth)
-		proxy := new(reverseproxy.Handler)
-		strict(t, without(t, route.HandlersRaw[1], "handler"), proxy)
-		if len(proxy.Upstreams) != 1 || !strings.Contains(proxy.Upstreams[0].Dial, ":") {
-			t.Errorf("upstreams %v", proxy.Upstreams)
+		var forward Forward
+		strict(t, without(t, route.HandlersRaw[1], "handler"), &forward)
+		transport := &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)}
+		strict(t, without(t, forward.TransportRaw, "protocol"), transport)
+		if strings.HasPrefix(strings.ToLower(auth.Origin), "https:") && transport.TLS == nil {
+			t.Errorf("%s without TLS", auth.Origin)
 		}
 	}
 }

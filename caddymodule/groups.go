@@ -39,15 +39,17 @@ type GroupPolicy struct {
 type groups struct {
 	sources  sources
 	policies []GroupPolicy
+	names    []string // of the policies, see GroupPolicy.String
 }
 
 // newGroups checks the handler's option policies.
-func newGroups(policies []GroupPolicy, logger *zap.Logger) (groups, error) {
-	g := groups{policies: policies}
+func newGroups(policies []GroupPolicy, from sources, logger *zap.Logger) (groups, error) {
+	g := groups{sources: from, policies: policies}
 	for i, p := range policies {
 		if err := g.add(p, i == len(policies)-1, logger); err != nil {
 			return g, err
 		}
+		g.names = append(g.names, p.String())
 	}
 	return g, nil
 }
@@ -87,11 +89,8 @@ func (g *groups) choose(r *http.Request) (int, *refusal) {
 	if !ok {
 		return 0, refusePolicy.with("", errors.New("the request has no placeholders"))
 	}
-	switch twice, err := g.sources.check(r); {
-	case err != nil:
-		return 0, refusePolicy.with("", err)
-	case twice != "":
-		return 0, refuseAmbiguous.with("The header "+twice+", which says something of you, is there more than once.", nil)
+	if refused := g.sources.check(r, refusePolicy); refused != nil {
+		return 0, refused
 	}
 	for i, p := range g.policies {
 		if p.From == policyDefault {

@@ -17,7 +17,7 @@ func TestChoosePolicy(t *testing.T) {
 		{From: "{http.auth.user.groups}", Values: []string{"a", "b c"}, Policy: readOnly},
 		{From: "{http.auth.user.role}", Values: []string{"d"}, Policy: readOnly},
 		{From: policyDefault},
-	}, nopLogger)
+	}, sources{}, nopLogger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestChoosePolicy(t *testing.T) {
 
 // Without a certificate, Caddy's placeholders describe an empty one.
 func TestPolicyOfACertificate(t *testing.T) {
-	g, err := newGroups([]GroupPolicy{{From: "{http.request.tls.client.subject}", Values: []string{"x"}, Policy: Policy{ReadOnly: true}}}, nopLogger)
+	g, err := newGroups([]GroupPolicy{{From: "{http.request.tls.client.subject}", Values: []string{"x"}, Policy: Policy{ReadOnly: true}}}, sources{}, nopLogger)
 	if err != nil {
 		t.Fatal(err)
 	}

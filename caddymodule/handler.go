@@ -24,7 +24,8 @@ import (
 // Tableau, and as which Tableau user. It must stand behind whatever verifies
 // the sender (`basic_auth`, `forward_auth`, mutual TLS, ...) and in front of a
 // `reverse_proxy` that uses the `tableau` transport, which is where the session
-// is put into the request. The `tableau_proxy` directive sets up both.
+// is put into the request, or of `tableau_forward`, which does the same for
+// less. The `tableau_proxy` directive sets up that one.
 //
 // A request whose sender cannot be named goes nowhere: an identity that is
 // missing, unprintable, not in Unicode normalisation form C or over 255 bytes
@@ -71,8 +72,9 @@ type Handler struct {
 	// `{http.auth.user.id}@corp.example`, for example. A constant is allowed,
 	// for a listener that only one service can reach. Placeholders that the
 	// client fills in (query, cookies, host, path, body) are refused; so is a
-	// request in which one comes out empty. A request header may only be used
-	// behind `forward_auth`, or a proxy that sets it, and must come once.
+	// request in which one comes out empty. A request header must come once, as
+	// one name, and from whom `identity_headers` says; behind `forward_auth`,
+	// use what it was answered, such as `{http.reverse_proxy.header.Remote-User}`.
 	User string `json:"user,omitempty"`
 
 	// Tableau users by identity, which wins over `user`. The identity is
@@ -84,6 +86,12 @@ type Handler struct {
 	// `user_map`, and read again when it changes. Lines that begin with `#`
 	// are comments.
 	UserMapFile string `json:"user_map_file,omitempty"`
+
+	// From whom a request header is believed that `user`, a claim or a policy
+	// names: `trusted_proxies`, those of Caddy's server option of that name, or
+	// `any`, for a listener that only the proxy can reach that sets the
+	// header. Default: `trusted_proxies`.
+	IdentityHeaders string `json:"identity_headers,omitempty"`
 
 	// What happens to identities that are in neither map: `deny`, or
 	// `template` to use `user` for them. Default: `deny` if there is a map.
@@ -147,6 +155,12 @@ type Handler struct {
 	// end sessions. TLS is always verified.
 	Transport *reverseproxy.HTTPTransport `json:"transport,omitempty"`
 
+	// Addresses, or ranges of them, that Tableau's name may lead to although
+	// they are loopback or link-local, or belong to a cloud's own services.
+	// An origin that is itself an address, or localhost, needs none.
+	// Default: none.
+	AllowAddresses []string `json:"allow_addresses,omitempty"`
+
 	app        *App
 	origin     *url.URL
 	connection *connection
@@ -185,7 +199,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.rules, err = newRulebook(h, credential.Kind(), account, h.app.logger); err != nil {
 		return err
 	}
-	if h.claims, err = newClaims(h.Claims, credential, h.app.logger); err != nil {
+	if h.claims, err = newClaims(h.Claims, credential, h.sources(), h.app.logger); err != nil {
 		return err
 	}
 	variant, err := h.provisionTransport(ctx)
@@ -234,7 +248,14 @@ func (h *Handler) loadCredential(ctx caddy.Context) (tableauauth.Credential, err
 // provisionTransport sets up the transport for sign-ins, and returns what of it
 // must not be shared with other connections.
 func (h *Handler) provisionTransport(ctx caddy.Context) (variant string, err error) {
-	settings, err := json.Marshal(h.Transport)
+	settings, err := json.Marshal(struct {
+		*reverseproxy.HTTPTransport
+		AllowAddresses []string
+	}{h.Transport, h.AllowAddresses})
+	if err != nil {
+		return "", err
+	}
+	rule, err := newAddressRule(h.AllowAddresses)
 	if err != nil {
 		return "", err
 	}
@@ -243,6 +264,9 @@ func (h *Handler) provisionTransport(ctx caddy.Context) (variant string, err err
 		return "", err
 	}
 	if err := h.Transport.Provision(ctx); err != nil {
+		return "", fmt.Errorf("transport: %w", err)
+	}
+	if err := guard(h.Transport, rule); err != nil {
 		return "", fmt.Errorf("transport: %w", err)
 	}
 	if tls := h.Transport.Transport.TLSClientConfig; tls != nil && tls.RootCAs != nil && tls.RootCAs.Equal(x509.NewCertPool()) {

@@ -21,9 +21,23 @@ import (
 const (
 	authUserID      = "http.auth.user.id"
 	headerPrefix    = "http.request.header."
+	answerPrefix    = "http.reverse_proxy.header."
+	authUser        = "http.auth.user."
 	clientCert      = "http.request.tls.client."
 	unmappedDeny    = "deny"
 	unmappedUseUser = "template"
+)
+
+// Where an identity comes from, as records have it.
+const (
+	fromAuthentication = "authenticated"  // a handler of Caddy's, such as basic_auth
+	fromHeader         = "header"         // a request header, from whom identity_headers says
+	fromForwardAuth    = "forward_auth"   // what the authentication service has answered
+	fromCertificate    = "tls"            // a client certificate
+	fromPlaceholder    = "placeholder"    // another placeholder
+	fromConfiguration  = "constant"       // it is everybody's
+	fromClientSignIn   = "client_sign_in" // an entry of clients, which has shown its secret
+	fromClientToken    = "client_token"   // the token that such an entry was given
 )
 
 // clientChosen are the placeholders whose values the client picks freely:
@@ -43,7 +57,8 @@ func isClientChosen(placeholder string) bool {
 // identities is how one handler turns identities into Tableau users.
 type identities struct {
 	template  string
-	sources   // of template
+	sources          // of template
+	source    string // what identities of template come from
 	users     map[string]string
 	file      *userFile
 	mapped    bool // there is a map
@@ -56,9 +71,13 @@ type identities struct {
 func newIdentities(h *Handler, logger *zap.Logger) (*identities, error) {
 	ids := &identities{
 		template:  h.User,
+		sources:   h.sources(),
 		users:     h.UserMap,
 		mapped:    len(h.UserMap) > 0 || h.UserMapFile != "",
 		forbidden: h.ForbidUsers,
+	}
+	if err := checkIdentityHeaders(h.IdentityHeaders); err != nil {
+		return nil, err
 	}
 	if err := ids.checkTemplate(logger); err != nil {
 		return nil, err
@@ -91,6 +110,7 @@ func (ids *identities) checkTemplate(logger *zap.Logger) error {
 	if chosen := ids.add(ids.template, logger, "the Tableau user"); chosen != "" {
 		return fmt.Errorf("user: {%s} is chosen by the client, who could become anybody: use what an authentication handler has verified, such as {http.auth.user.id}", chosen)
 	}
+	ids.source = sourceOf(ids.template)
 	if ids.template != "" && len(placeholders(ids.template)) == 0 {
 		if err := tableauauth.CheckUser(ids.template); err != nil {
 			return fmt.Errorf("user: %w", err)
@@ -176,7 +196,12 @@ func (h *Handler) identify(r *http.Request, x *exchange) *refusal {
 		return refused
 	}
 	repl.Set(authUserID, identity) // as an authentication handler does
-	return h.identities.resolve(r, repl, x)
+	refused = h.identities.resolve(r, repl, x)
+	x.identitySource = fromClientToken
+	if x.route.Auth() == tableauapi.SignIn {
+		x.identitySource = fromClientSignIn
+	}
+	return refused
 }
 
 // readCredentials reads what the request presents as a client of Tableau's
@@ -204,14 +229,16 @@ func anonymous(refused *refusal, allowed bool) *refusal {
 
 func (ids *identities) resolve(r *http.Request, repl *caddy.Replacer, x *exchange) *refusal {
 	fromTemplate, refused := ids.expand(r, repl)
-	if refused != nil && refused.status != http.StatusUnauthorized {
+	if refused != nil && refused.code != refuseNoIdentity.code {
 		return refused
 	}
 	x.identity, _ = repl.GetString(authUserID)
+	x.identitySource = fromAuthentication
 	if x.identity == "" {
-		x.identity = fromTemplate
+		x.identity, x.identitySource = fromTemplate, ids.source
 	}
 	if x.identity == "" {
+		x.identitySource = ""
 		return refused
 	}
 	if err := tableauauth.CheckUser(x.identity); err != nil {
@@ -220,12 +247,13 @@ func (ids *identities) resolve(r *http.Request, repl *caddy.Replacer, x *exchang
 	user, mapped := ids.lookup(x.identity)
 	switch {
 	case mapped:
+		x.mappedBy = ids.mapOf(x.identity)
 	case ids.denyOther:
 		return refuseUnmapped.with("", nil)
 	case refused != nil:
 		return refused
 	default:
-		user = fromTemplate
+		user, x.mappedBy = fromTemplate, "user"
 	}
 	if err := tableauauth.CheckUser(user); err != nil {
 		return refuseBadIdentity.with("", err)
@@ -243,11 +271,11 @@ func (ids *identities) expand(r *http.Request, repl *caddy.Replacer) (string, *r
 	if ids.template == "" {
 		return "", refuseNoIdentity.with("", nil)
 	}
-	switch twice, err := ids.check(r); {
-	case err != nil:
-		return "", refuseNoIdentity.with("", err)
-	case twice != "":
-		return "", refuseAmbiguous.with("The header "+twice+", which names you, is there more than once.", nil)
+	if refused := ids.check(r, refuseNoIdentity); refused != nil {
+		return "", refused
+	}
+	if list := ids.list(r, repl); list != "" {
+		return "", refuseAmbiguous.with("The header "+list+", which names you, holds a comma, and could be a list of names.", nil)
 	}
 	user, err := repl.ReplaceOrErr(ids.template, true, true)
 	if err != nil {
@@ -256,12 +284,43 @@ func (ids *identities) expand(r *http.Request, repl *caddy.Replacer) (string, *r
 	return user, nil
 }
 
+// sourceOf tells where identities of template come from: of several sources the
+// one that is the least certain.
+func sourceOf(template string) string {
+	names := placeholders(template)
+	has := func(prefix string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, prefix) })
+	}
+	switch {
+	case len(names) == 0:
+		return fromConfiguration
+	case has(headerPrefix):
+		return fromHeader
+	case has(answerPrefix):
+		return fromForwardAuth
+	case has(clientCert):
+		return fromCertificate
+	case has(authUser):
+		return fromAuthentication
+	default:
+		return fromPlaceholder
+	}
+}
+
 // lookup returns the user that a map assigns to identity.
 func (ids *identities) lookup(identity string) (user string, ok bool) {
 	if user, ok = ids.users[identity]; ok || ids.file == nil {
 		return user, ok
 	}
 	return ids.file.lookup(identity)
+}
+
+// mapOf names the map that assigns a user to identity.
+func (ids *identities) mapOf(identity string) string {
+	if _, ok := ids.users[identity]; ok {
+		return "user_map"
+	}
+	return "user_map_file"
 }
 
 // placeholders returns the names of the placeholders in template.

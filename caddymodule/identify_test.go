@@ -3,6 +3,7 @@ package caddymodule
 // This file checks who becomes which Tableau user, and who nobody.
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"maps"
@@ -37,6 +38,12 @@ func resolved(ids *identities, r *http.Request, id string) (user, identity, code
 	return x.user, x.identity, ""
 }
 
+// byTrustedProxy is r as Caddy's server has judged where it comes from.
+func byTrustedProxy(r *http.Request, trusted bool) *http.Request {
+	vars := map[string]any{caddyhttp.TrustedProxyVarKey: trusted}
+	return r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, vars))
+}
+
 func mustIdentities(t *testing.T, h *Handler) *identities {
 	t.Helper()
 	ids, err := newIdentities(h, zap.NewNop())
@@ -61,6 +68,7 @@ func TestIdentify(t *testing.T) {
 		bothMaps   = Handler{UserMap: map[string]string{"alice": "alice.liddell"}, UserMapFile: file}
 		header     = Handler{User: "{http.request.header.Remote-User}"}
 		lowHeader  = Handler{User: "{http.request.header.remote-user}"}
+		anybody    = Handler{User: "{http.request.header.Remote-User}", IdentityHeaders: "any"}
 		headerMap  = Handler{User: "{http.request.header.Remote-User}", UserMap: map[string]string{"alice": "alice.liddell"}}
 		cert       = Handler{User: "{http.request.tls.client.subject}"}
 		print      = Handler{User: "{http.request.tls.client.fingerprint}"}
@@ -106,7 +114,10 @@ func TestIdentify(t *testing.T) {
 		{"header twice, the first empty", header, "", headers("Remote-User", "", "Remote-User", "bob"), "", "request_ambiguous"},
 		{"header twice, option in lower case", lowHeader, "", headers("Remote-User", "alice", "Remote-User", "bob"), "", "request_ambiguous"},
 		{"header twice, with a map", headerMap, "alice", headers("Remote-User", "alice", "Remote-User", "bob"), "", "request_ambiguous"},
-		{"a list is one name", header, "", headers("Remote-User", "alice,bob"), "alice,bob", ""},
+		{"a list", header, "", headers("Remote-User", "alice,bob"), "", "request_ambiguous"},
+		{"a list, with a map", headerMap, "alice", headers("Remote-User", "alice,bob"), "", "request_ambiguous"},
+		{"a comma from elsewhere", plain, "alice,bob", nil, "alice,bob", ""},
+		{"header of anybody", anybody, "", headers("Remote-User", "alice"), "alice", ""},
 		{"alias of the header", header, "", headers("Remote_user", "alice"), "", "identity_missing"},
 		{"header through a map", headerMap, "", headers("Remote-User", "alice"), "alice.liddell", ""},
 		{"header not in the map", headerMap, "", headers("Remote-User", "bob"), "", "identity_not_mapped"},
@@ -148,6 +159,7 @@ func TestIdentify(t *testing.T) {
 			r := httptest.NewRequest(http.MethodGet, workbooks, nil)
 			r.TLS = new(tls.ConnectionState) // without a certificate of the client's
 			maps.Copy(r.Header, test.header)
+			r = byTrustedProxy(r, true)
 			user, _, code := resolved(mustIdentities(t, &test.handler), r, test.id)
 			if user != test.user || code != test.code {
 				t.Errorf("user %q, code %q, want %q, %q", user, code, test.user, test.code)
@@ -203,16 +215,87 @@ func TestTemplateMergesNobody(t *testing.T) {
 	})
 }
 
+// A header names nobody if nobody vouches for who sends it, whatever else is
+// known of them.
+func TestHeadersOfStrangers(t *testing.T) {
+	const user = "{http.request.header.Remote-User}"
+	for name, test := range map[string]struct {
+		handler Handler
+		id      string
+		header  http.Header
+		judged  bool // Caddy's server has looked where the request comes from
+		user    string
+		code    string
+	}{
+		"a header":                        {Handler{User: user}, "", headers("Remote-User", "alice"), true, "", "identity_untrusted"},
+		"said outright":                   {Handler{User: user, IdentityHeaders: "trusted_proxies"}, "", headers("Remote-User", "alice"), true, "", "identity_untrusted"},
+		"nobody has judged":               {Handler{User: user}, "", headers("Remote-User", "alice"), false, "", "identity_untrusted"},
+		"empty":                           {Handler{User: user}, "", headers("Remote-User", ""), true, "", "identity_untrusted"},
+		"twice":                           {Handler{User: user}, "", headers("Remote-User", "alice", "Remote-User", "bob"), true, "", "identity_untrusted"},
+		"a part of the user":              {Handler{User: "{http.auth.user.id}@" + user}, "alice", headers("Remote-User", "x"), true, "", "identity_untrusted"},
+		"of somebody who is in the map":   {Handler{User: user, UserMap: map[string]string{"alice": "al"}}, "alice", headers("Remote-User", "bob"), true, "", "identity_untrusted"},
+		"none":                            {Handler{User: user}, "", nil, true, "", "identity_missing"},
+		"none, of who is in the map":      {Handler{User: user, UserMap: map[string]string{"alice": "al"}}, "alice", nil, true, "al", ""},
+		"another, that is not looked at":  {Handler{User: user}, "", headers("Remote_User", "alice"), true, "", "identity_missing"},
+		"of anybody":                      {Handler{User: user, IdentityHeaders: "any"}, "", headers("Remote-User", "alice"), true, "alice", ""},
+		"of anybody, nobody has judged":   {Handler{User: user, IdentityHeaders: "any"}, "", headers("Remote-User", "alice"), false, "alice", ""},
+		"an answer, which nobody has set": {Handler{User: "{http.reverse_proxy.header.Remote-User}"}, "", headers("Remote-User", "alice"), true, "", "identity_missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, workbooks, nil)
+			maps.Copy(r.Header, test.header)
+			if test.judged {
+				r = byTrustedProxy(r, false)
+			}
+			user, _, code := resolved(mustIdentities(t, &test.handler), r, test.id)
+			if user != test.user || code != test.code {
+				t.Errorf("user %q, code %q, want %q, %q", user, code, test.user, test.code)
+			}
+		})
+	}
+	if _, err := newIdentities(&Handler{User: user, IdentityHeaders: "all"}, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "is neither trusted_proxies nor any") {
+		t.Errorf("identity_headers all: %v", err)
+	}
+}
+
+// Records say where an identity came from.
+func TestSourceOfAnIdentity(t *testing.T) {
+	for user, want := range map[string]string{
+		"{http.auth.user.id}":                                  "authenticated",
+		"{http.auth.user.email}":                               "authenticated",
+		"{http.request.header.Remote-User}":                    "header",
+		"{http.reverse_proxy.header.Remote-User}":              "forward_auth",
+		"{http.reverse_proxy.header.A}{http.request.header.B}": "header",
+		"{http.request.tls.client.subject}":                    "tls",
+		"{http.vars.user}":                                     "placeholder",
+		"svc-reports":                                          "constant",
+	} {
+		if got := sourceOf(user); got != want {
+			t.Errorf("%s is from %s, want %s", user, got, want)
+		}
+	}
+	ids := mustIdentities(t, &Handler{User: "svc-reports"})
+	for id, want := range map[string]string{"": "constant", "alice": "authenticated"} {
+		r := httptest.NewRequest(http.MethodGet, workbooks, nil)
+		repl := caddyhttp.NewTestReplacer(r)
+		repl.Set(authUserID, id)
+		var x exchange
+		if refused := ids.resolve(r, repl, &x); refused != nil || x.identitySource != want {
+			t.Errorf("%q is from %q, want %s", id, x.identitySource, want)
+		}
+	}
+}
+
 func TestWarnsOfWeakIdentities(t *testing.T) {
 	for user, want := range map[string]string{
 		"svc-reports":                         "every request is sent as the same Tableau user",
-		"{http.request.header.Remote-User}":   "the Tableau user comes from a request header",
+		"{http.request.header.Remote-User}":   "the Tableau user comes from a request header, and identity_headers any believes everybody",
 		"{http.auth.user.id}@corp.example":    "",
 		"{http.request.tls.client.subject}":   "",
 		"{http.auth.user.email}@corp.example": "",
 	} {
 		core, logs := observer.New(zap.WarnLevel)
-		if _, err := newIdentities(&Handler{User: user}, zap.New(core)); err != nil {
+		if _, err := newIdentities(&Handler{User: user, IdentityHeaders: "any"}, zap.New(core)); err != nil {
 			t.Fatal(err)
 		}
 		got := ""

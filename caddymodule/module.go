@@ -8,6 +8,7 @@
 //	answer.go     is it for us?           sign-in, sign-out and switchSite are answered here
 //	rulebook.go   may they do this?       the operation, by the operator's rules, and the scopes it needs
 //	session.go    as whom?                the site, then a live session from the pool
+//	forward.go    to Tableau and back     what a proxy takes out and adds; or reverse_proxy does that
 //	transport.go  send and scrub          the token is put in on the last hop; one recovery
 //	record.go     what happened           one record for each request, access-log fields, placeholders
 //
@@ -25,6 +26,7 @@ import (
 func init() {
 	caddy.RegisterModule(App{})
 	caddy.RegisterModule(Handler{})
+	caddy.RegisterModule(Forward{})
 	caddy.RegisterModule(Transport{})
 	caddy.RegisterModule(DirectTrust{})
 	caddy.RegisterModule(OAuthTrust{})

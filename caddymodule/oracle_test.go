@@ -86,7 +86,7 @@ func newOracle(t *testing.T) *oracleRig {
 	config := o.caddyfile(setup{
 		global: "\tservers {\n\t\tprotocols h1 h2c\n\t}",
 		before: "\theader X-Before yes",
-		options: fmt.Sprintf("\t\tsite finance\n\t\tuser {http.request.header.%s}\n\t\tscopes tableau:content:read tableau:workbooks:create\n\t\treplay_buffer %dKiB",
+		options: fmt.Sprintf("\t\tsite finance\n\t\tuser {http.request.header.%s}\n\t\tidentity_headers any\n\t\tscopes tableau:content:read tableau:workbooks:create\n\t\treplay_buffer %dKiB",
 			headerUser, oracleReplay>>10),
 	})
 	adapted, err := adapt(strings.Replace(config, "level DEBUG", "level ERROR", 1))

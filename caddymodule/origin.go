@@ -59,8 +59,8 @@ func secured(t *reverseproxy.HTTPTransport, https bool) (*reverseproxy.HTTPTrans
 	if t == nil {
 		t = new(reverseproxy.HTTPTransport)
 	}
-	if t.TLS != nil && t.TLS.InsecureSkipVerify {
-		return nil, errSkipVerify
+	if err := checkConnection(t); err != nil {
+		return nil, err
 	}
 	if https && t.TLS == nil {
 		t.TLS = new(reverseproxy.TLSConfig)

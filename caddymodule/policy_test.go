@@ -255,7 +255,7 @@ func TestPoliciesOfGroups(t *testing.T) {
 		policy {http.request.header.Groups} admins {
 			allow /** update_user
 		}`
-	r.load(t, setup{options: twoUsers + "\n\t\tdeny query_projects" + policies})
+	r.load(t, setup{global: trustsLoopback, options: twoUsers + "\n\t\tdeny query_projects" + policies})
 	tests := []struct {
 		name   string
 		groups []string
@@ -298,7 +298,7 @@ func TestPoliciesOfGroups(t *testing.T) {
 	}
 	await(t, "tableau.audit", map[string]any{"error": "policy_unknown", "cause": "no policy is about this person, and there is no policy default"})
 
-	r.load(t, setup{options: twoUsers + policies + "\n\t\tpolicy default"})
+	r.load(t, setup{global: trustsLoopback, options: twoUsers + policies + "\n\t\tpolicy default"})
 	for groups, want := range map[string]string{"sales": "", "": "policy_unknown", " ": "policy_unknown", "interns": "operation_denied"} {
 		if a := r.get(t, "alice", api+"/sites/-/views", "Groups", groups); a.code() != want {
 			t.Errorf("%q: code %q, want %q", groups, a.code(), want)

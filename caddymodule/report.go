@@ -122,6 +122,8 @@ func poolObserver(c tableauauth.Connection) tableauauth.Observer {
 	return tableauauth.Observer{
 		SignIn:  func(e tableauauth.SignInEvent) { reportSignIn(kind, c.Origin, e) },
 		SignOut: func(e tableauauth.SignOutEvent) { auditSignOut(c.Origin, e) },
+		Refresh: func(e tableauauth.RefreshEvent) { auditRefresh(c.Origin, e) },
+		Evict:   func(e tableauauth.EvictEvent) { auditEvict(c.Origin, e) },
 		Recover: func(e tableauauth.RecoverEvent) {
 			metricReplaced.WithLabelValues(recovery(e)).Inc()
 			auditRecover(c.Origin, e)

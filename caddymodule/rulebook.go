@@ -38,7 +38,7 @@ func newRulebook(h *Handler, kind string, account bool, logger *zap.Logger) (*ru
 	if b.scoping, err = newScoping(h, kind, account, logger); err != nil {
 		return nil, err
 	}
-	if b.groups, err = newGroups(h.Policies, logger); err != nil {
+	if b.groups, err = newGroups(h.Policies, h.sources(), logger); err != nil {
 		return nil, err
 	}
 	own, err := h.find()
@@ -103,11 +103,17 @@ func (b *rulebook) judge(r *http.Request, x *exchange) *refusal {
 			return refused
 		}
 	}
+	if number > 0 {
+		x.policy = b.groups.names[number-1]
+	}
 	if x.op == nil {
+		var refused *refusal
 		x.scopes = b.unknown
-		return b.judges[number].unknown(r.Method, x.path)
+		x.rule, refused = b.judges[number].unknown(r.Method, x.path)
+		return refused
 	}
 	v := b.edition(r.Context()).verdicts[number][x.op]
+	x.rule = v.rule
 	if v.ground != granted {
 		return b.judges[number].refusal(v)
 	}

@@ -81,6 +81,7 @@ func storedSealer(storage certmagic.Storage, now time.Time, logger *zap.Logger) 
 	defer cancel()
 	keys, err := currentKeys(ctx, storage, now)
 	if err != nil {
+		auditTampering(err)
 		logger.Warn("the key for client tokens cannot be kept in Caddy's storage: after a restart clients have to sign in again", zap.Error(err))
 		keys = []storedKey{{Key: processKey(), Created: now}}
 	}
@@ -186,7 +187,7 @@ func loadKeys(ctx context.Context, storage certmagic.Storage) ([]storedKey, erro
 	var keys []storedKey
 	tooShort := func(k storedKey) bool { return len(k.Key) < tableauauth.MinSealKey }
 	if err := json.Unmarshal(content, &keys); err != nil || slices.ContainsFunc(keys, tooShort) {
-		return nil, fmt.Errorf("%s in Caddy's storage is damaged: delete it: clients then sign in again", sealKeysPath)
+		return nil, fmt.Errorf("%s in Caddy's storage is damaged: delete it: clients then sign in again: %w", sealKeysPath, errTampered)
 	}
 	return keys, nil
 }

@@ -7,9 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-tableau/caddy-tableau/tableauauth"
 )
@@ -18,7 +22,30 @@ import (
 // trustworthy by itself.
 type sources struct {
 	headers  []string // request headers: each must come exactly once
+	answers  []string // headers of an authentication service's answer, as placeholders
+	private  []string // what Tableau is not told: the names of both, in normal form
+	anyPeer  bool     // headers are believed whoever sends them
 	needCert bool     // there must be a client certificate
+}
+
+// Who is believed when a request header says something of a person.
+const (
+	headersOfTrustedProxies = "trusted_proxies"
+	headersOfAnybody        = "any"
+)
+
+func checkIdentityHeaders(option string) error {
+	switch option {
+	case "", headersOfTrustedProxies, headersOfAnybody:
+		return nil
+	default:
+		return fmt.Errorf("identity_headers: %q is neither trusted_proxies nor any", option)
+	}
+}
+
+// sources returns those of an option that names none yet.
+func (h *Handler) sources() sources {
+	return sources{anyPeer: h.IdentityHeaders == headersOfAnybody}
 }
 
 // add takes up the placeholders of template. It returns the first that the
@@ -31,8 +58,14 @@ func (s *sources) add(template string, logger *zap.Logger, warning string, about
 		switch {
 		case strings.HasPrefix(name, headerPrefix):
 			s.headers = append(s.headers, http.CanonicalHeaderKey(strings.TrimPrefix(name, headerPrefix)))
-			logger.Warn(warning+" comes from a request header: make sure that forward_auth, or a proxy that nobody can go around, sets it",
-				append(about, zap.String("header", name))...)
+			s.private = append(s.private, tableauauth.NormalHeaderName(strings.TrimPrefix(name, headerPrefix)))
+			if s.anyPeer {
+				logger.Warn(warning+" comes from a request header, and identity_headers any believes everybody: make sure that nobody but the proxy that sets it can reach this site",
+					append(about, zap.String("header", name))...)
+			}
+		case strings.HasPrefix(name, answerPrefix):
+			s.answers = append(s.answers, name)
+			s.private = append(s.private, tableauauth.NormalHeaderName(strings.TrimPrefix(name, answerPrefix)))
 		case strings.HasPrefix(name, clientCert):
 			s.needCert = true
 		}
@@ -48,30 +81,62 @@ func checkBraces(template string) error {
 	return nil
 }
 
-// check reports why the sources of r are not to be believed: no certificate,
-// of which Caddy's placeholders would describe an empty one, whose fingerprint
-// is the same for everybody, or a header that is there twice.
-func (s *sources) check(r *http.Request) (twice string, err error) {
+// check refuses r if its sources are not to be believed: as absent if it has no
+// certificate, of which Caddy's placeholders would describe an empty one, whose
+// fingerprint is the same for everybody; and if a header comes from somebody
+// whose word is not taken, or is there twice.
+func (s *sources) check(r *http.Request, absent refusal) *refusal {
 	if s.needCert && (r.TLS == nil || len(r.TLS.PeerCertificates) == 0) {
-		return "", errNoCertificate
+		return absent.with("", errNoCertificate)
 	}
 	for _, name := range s.headers {
-		if len(r.Header[name]) > 1 {
-			return name, nil
+		switch values := r.Header[name]; {
+		case len(values) == 0:
+		case !s.anyPeer && !fromTrustedProxy(r):
+			return refuseUntrusted.with("", fmt.Errorf("the header %s comes from %s, which is none of trusted_proxies: name the proxy that sets it there; behind forward_auth, use the placeholder {%s%s}; where only that proxy can connect, identity_headers any",
+				name, r.RemoteAddr, answerPrefix, name))
+		case len(values) > 1:
+			return refuseAmbiguous.with("The header "+name+", which says something of you, is there more than once.", nil)
 		}
 	}
-	return "", nil
+	return nil
+}
+
+// fromTrustedProxy reports whether r comes from one of the proxies that the
+// server's options trusted_proxies and trusted_proxies_unix name.
+func fromTrustedProxy(r *http.Request) bool {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted
+}
+
+// list returns the header, of the request or of an authentication service's
+// answer, that holds a comma, or "". A proxy may join what came twice, and
+// Caddy does that to the headers of an answer.
+func (s *sources) list(r *http.Request, repl *caddy.Replacer) string {
+	for _, name := range s.headers {
+		if strings.Contains(r.Header.Get(name), ",") {
+			return name
+		}
+	}
+	for _, name := range s.answers {
+		if value, _ := repl.GetString(name); strings.Contains(value, ",") {
+			return strings.TrimPrefix(name, answerPrefix)
+		}
+	}
+	return ""
 }
 
 // removeHeaders keeps from Tableau the headers that are sources, in every
-// spelling that a lenient server could take for them.
+// spelling that a lenient server could take for them. What an authentication
+// service has answered may stand in the request as well: forward_auth copies it,
+// or the client has written it.
 func (s *sources) removeHeaders(r *http.Request) {
-	for _, name := range s.headers {
-		normal := tableauauth.NormalHeaderName(name)
-		for other := range r.Header {
-			if tableauauth.NormalHeaderName(other) == normal {
-				delete(r.Header, other)
-			}
+	if len(s.private) == 0 {
+		return
+	}
+	for name := range r.Header {
+		if slices.Contains(s.private, tableauauth.NormalHeaderName(name)) {
+			delete(r.Header, name)
 		}
 	}
 }

@@ -232,3 +232,12 @@ func TestWhatCaddyNeverPassesOn(t *testing.T) {
 	}
 	x.describe(r) // and there is nothing to set
 }
+
+// TestTwoSitesInHeaders: of two sites, neither is chosen.
+func TestTwoSitesInHeaders(t *testing.T) {
+	r := started(t, tableautest.Options{}, setup{})
+	a := r.get(t, "alice", workbooks, headerSite, "finance", headerSite, "marketing")
+	if a.status != http.StatusBadRequest || a.code() != "request_ambiguous" || len(r.Journal()) != 0 {
+		t.Errorf("status %d, code %q, and Tableau saw %d requests", a.status, a.code(), len(r.Journal()))
+	}
+}

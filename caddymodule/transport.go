@@ -22,10 +22,10 @@ import (
 )
 
 // Transport is reverse_proxy's HTTP transport for requests that
-// `tableau_auth` has admitted. It puts the session of the request into a copy
-// of it, on the last hop, where a client's `Connection` header cannot take it
-// out again and no log sees it. A request that `tableau_auth` has not admitted
-// is not sent.
+// `tableau_auth` has admitted; `tableau_forward`, which `tableau_proxy` stands
+// for, sends by it too. It puts the session of the request into a copy of it, on
+// the last hop, where a client's `Connection` header cannot take it out again and
+// no log sees it. A request that `tableau_auth` has not admitted is not sent.
 //
 // If Tableau has ended the session, the transport gets a new one and sends the
 // request once more, and the client notices nothing. A request that Tableau
@@ -42,6 +42,11 @@ type Transport struct {
 	// gets a 401 that says so. -1 keeps nothing. Default: `1048576`.
 	ReplayBuffer int `json:"replay_buffer,omitempty"`
 
+	// Addresses, or ranges of them, that Tableau's name may lead to although
+	// they are loopback or link-local, or belong to a cloud's own services.
+	// Default: none.
+	AllowAddresses []string `json:"allow_addresses,omitempty"`
+
 	core   *tableauauth.Transport
 	logger *zap.Logger
 }
@@ -56,8 +61,12 @@ func (Transport) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the transport.
 func (t *Transport) Provision(ctx caddy.Context) error {
-	if t.TLS != nil && t.TLS.InsecureSkipVerify {
-		return errSkipVerify
+	if err := checkConnection(t.HTTPTransport); err != nil {
+		return err
+	}
+	rule, err := newAddressRule(t.AllowAddresses)
+	if err != nil {
+		return err
 	}
 	if t.Compression == nil {
 		// Or Go would ask for gzip where the client does not, and unpack it:
@@ -65,6 +74,9 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		t.Compression = new(bool)
 	}
 	if err := t.HTTPTransport.Provision(ctx); err != nil {
+		return err
+	}
+	if err := guard(t.HTTPTransport, rule); err != nil {
 		return err
 	}
 	t.logger = ctx.Logger()
@@ -97,6 +109,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		x.refused = refused
 		x.body.hangUp(x.w)
 		return refused.response(req), nil
+	}
+	if res.StatusCode == http.StatusSwitchingProtocols && req.Header.Get("Upgrade") == "" {
+		_ = res.Body.Close()
+		return nil, errSwitched
 	}
 	x.body.hangUp(x.w)
 	x.status = res.StatusCode
@@ -137,8 +153,8 @@ func (t *Transport) unadmitted(req *http.Request) (*http.Response, error) {
 }
 
 var (
+	errSwitched    = errors.New("the answer switches protocols, which nobody asked for")
 	errNotAdmitted = errors.New("the request reached the tableau transport without passing tableau_auth")
-	errSkipVerify  = errors.New("transport: tls_insecure_skip_verify would let anybody pose as Tableau and take the sessions: trust the server's CA with tls_trust_pool instead")
 )
 
 // transportFailure turns what the session engine decided into an answer, or
@@ -150,6 +166,7 @@ func transportFailure(x *exchange, err error) *refusal {
 		signIn  *tableauauth.SignInError
 		noSeat  *tableauauth.NoSeatError
 		another *tableauauth.OriginError
+		address *addressError
 	)
 	switch {
 	case errors.Is(err, auditlog.ErrUnavailable):
@@ -162,6 +179,8 @@ func transportFailure(x *exchange, err error) *refusal {
 		return signInFailure(signIn)
 	case errors.As(err, &noSeat):
 		return refuseNoSeat.with("", err)
+	case errors.As(err, &address):
+		return refuseAddress.with("", err)
 	case errors.As(err, &another), errors.Is(err, tableauauth.ErrNoBinding), errors.Is(err, tableauauth.ErrOtherGrant):
 		return refuseInternal.with("", err)
 	case errors.Is(err, tableauauth.ErrPoolClosed):
@@ -174,30 +193,34 @@ func transportFailure(x *exchange, err error) *refusal {
 // UnmarshalCaddyfile sets up the transport from Caddyfile tokens. Syntax:
 //
 //	transport tableau {
-//		replay_buffer <size>
+//		replay_buffer   <size>
+//		allow_addresses <address or range>...
 //		...               # and every option of the http transport
 //	}
 func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	seen := false
 	for d.Next() {
 		for d.NextBlock(0) {
-			if d.Nesting() != 1 || d.Val() != "replay_buffer" {
+			if d.Nesting() != 1 {
 				continue
 			}
-			if seen {
-				return d.Err("replay_buffer is given twice")
+			switch d.Val() {
+			case "replay_buffer":
+				if seen {
+					return d.Err("replay_buffer is given twice")
+				}
+				seen = true
+				if err := unmarshalReplayBuffer(d, &t.ReplayBuffer); err != nil {
+					return err
+				}
+				d.DeleteN(2)
+			case "allow_addresses":
+				before := len(t.AllowAddresses)
+				if err := unmarshalList(d, &t.AllowAddresses); err != nil {
+					return err
+				}
+				d.DeleteN(1 + len(t.AllowAddresses) - before)
 			}
-			seen = true
-			var size string
-			if !d.AllArgs(&size) {
-				return d.ArgErr()
-			}
-			n, err := parseSize(size)
-			if err != nil {
-				return d.Errf("replay_buffer: %v", err)
-			}
-			t.ReplayBuffer = n
-			d.DeleteN(2)
 		}
 	}
 	d.Reset()

@@ -113,29 +113,33 @@ func (j judge) takesJWT(op *tableauapi.Operation) bool {
 	}
 }
 
-// unknown decides about a request for which there is no operation.
-func (j judge) unknown(method, path string) *refusal {
+// unknown decides about a request for which there is no operation, by a rule if
+// there is one.
+func (j judge) unknown(method, path string) (rule string, refused *refusal) {
 	if known := tableauapi.Methods(path); len(known) > 0 && !slices.Contains(known, method) {
-		return refuseMethod.with("This path is known with "+strings.Join(known, ", ")+".", nil)
+		return "", refuseMethod.with("This path is known with "+strings.Join(known, ", ")+".", nil)
 	}
 	if !j.unknownOpen {
-		return refuseUnknown.with("", nil)
+		return "default", refuseUnknown.with("", nil)
 	}
 	if op, ok := tableauapi.Resembles(path); ok {
-		return refuseUnknown.with(fmt.Sprintf("No operation of Tableau's API has exactly this path. It looks like %s: spell it like that.", op.ShortTemplate()), nil)
+		return "default", refuseUnknown.with(fmt.Sprintf("No operation of Tableau's API has exactly this path. It looks like %s: spell it like that.", op.ShortTemplate()), nil)
 	}
 	for _, set := range j.rules {
 		r, ok := matchingPath(set.deny, method, path)
 		switch {
 		case ok:
-			return refuseDenied.with(deniedDetail("this request", "deny "+r.String()), nil)
+			rule = "deny " + r.String()
 		case set.readOnly && method != http.MethodGet && method != http.MethodHead:
-			return refuseDenied.with(deniedDetail("this request", "read_only"), nil)
+			rule = "read_only"
 		case len(set.allow) > 0:
-			return refuseDenied.with(deniedDetail("this request", "not in allow"), nil)
+			rule = "not in allow"
+		default:
+			continue
 		}
+		return rule, refuseDenied.with(deniedDetail("this request", rule), nil)
 	}
-	return nil
+	return "unknown_routes", nil
 }
 
 // ceilingOption is the option that leaves scopes out.

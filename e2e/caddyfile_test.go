@@ -44,7 +44,7 @@ const (
 	mappedUsers = "user_map alice alice\n\t\tuser_map bob bob"
 	// headerUsers takes the word of whoever sends the request, as behind a
 	// proxy that has authenticated people.
-	headerUsers = "user {http.request.header." + remoteUser + "}"
+	headerUsers = "user {http.request.header." + remoteUser + "}\n\t\tidentity_headers any"
 )
 
 // allScopes is what the sessions of most tests may do.
@@ -66,6 +66,7 @@ type setup struct {
 	trust    string // options of its transport besides the CA
 	routes   string // before tableau_proxy
 	access   string // options of the access log
+	quiet    bool   // no log but what Caddy says of itself
 }
 
 // caddyfile is the setup with what is known only when the test runs.
@@ -74,12 +75,16 @@ type caddyfile struct {
 	ClientID, SecretID, Secret                                                               string
 	Dir                                                                                      string
 	HTTP, HTTPS                                                                              int
+	Quiet                                                                                    bool
 }
 
 func (s setup) caddyfile() caddyfile {
 	c := caddyfile{
 		Global: s.global, Identity: passwordIdentity, Users: s.users, Origin: s.origin, Sites: s.sites, Scopes: s.scopes,
 		Options: s.options, Trust: s.trust, Routes: s.routes, Secret: s.secret, AccessLog: s.access, Level: "debug",
+	}
+	if c.Quiet = s.quiet; s.quiet {
+		c.Level = ""
 	}
 	if s.identity != nil {
 		c.Identity = *s.identity
@@ -103,7 +108,7 @@ var caddyfileTemplate = template.Must(template.New("Caddyfile").Parse(`{
 	storage file_system {{.Dir}}/storage
 	log audit {
 		include tableau.audit
-		output file {{.Dir}}/audit.log
+		output {{if .Quiet}}discard{{else}}file {{.Dir}}/audit.log{{end}}
 		level DEBUG
 	}
 	{{.Global}}
@@ -111,7 +116,7 @@ var caddyfileTemplate = template.Must(template.New("Caddyfile").Parse(`{
 (proxy) {
 	bind 127.0.0.1
 	log {
-		output file {{.Dir}}/access.log
+		output {{if .Quiet}}discard{{else}}file {{.Dir}}/access.log{{end}}
 		level DEBUG
 		{{.AccessLog}}
 	}

@@ -168,7 +168,7 @@ func TestTheBinaryHasTheModules(t *testing.T) {
 	done := runCaddy(t, shortTempDir(t), nil, "list-modules")
 	modules := strings.Fields(done.stdout)
 	for _, id := range []string{
-		"tableau", "http.handlers.tableau_auth", "http.reverse_proxy.transport.tableau",
+		"tableau", "http.handlers.tableau_auth", "http.handlers.tableau_forward", "http.reverse_proxy.transport.tableau",
 		"tableau.credentials.direct_trust", "caddy.logging.encoders.tableau_trail",
 	} {
 		found := false

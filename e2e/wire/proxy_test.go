@@ -82,6 +82,7 @@ var caddyfile = template.Must(template.New("Caddyfile").Parse(`{
 	{{define "options"}}
 		site finance marketing
 		user {args[0]}
+		identity_headers any
 		credentials direct_trust {
 			client_id {{.ClientID}}
 			secret {{.SecretID}} {env.TABLEAU_SECRET}
