@@ -47,6 +47,7 @@ var (
 type ourOptions struct {
 	accessLog, auditLogger, metrics bool
 	audit                           string // the mode of the audit file, or ""
+	classic                         bool   // by reverse_proxy
 }
 
 // secretVariable is the environment variable with the Connected App's secret.
@@ -69,7 +70,12 @@ func ourCaddyfile(o ourOptions) string {
 	if o.metrics {
 		global += "\tmetrics\n"
 	}
-	site := `	tableau_proxy http://{{.Upstream}} {
+	directive, behind := "tableau_proxy", ""
+	if o.classic {
+		directive = "tableau_auth"
+		behind = "\treverse_proxy {{.Upstream}} {\n\t\ttransport tableau {\n\t\t\tkeepalive_idle_conns_per_host 512\n\t\t}\n\t}\n"
+	}
+	site := `	` + directive + ` http://{{.Upstream}} {
 		site ` + siteName + `
 		user {http.request.header.` + headerUser + `}
 		identity_headers any
@@ -79,7 +85,7 @@ func ourCaddyfile(o ourOptions) string {
 		}
 		insecure_http
 	}
-`
+` + behind
 	if o.accessLog {
 		site = "\tlog {\n\t\toutput file {{.Dir}}/access.log\n\t}\n" + site
 	}
@@ -128,7 +134,7 @@ func launchCaddy(l *lab, v *variant, caddyfile, tokens string) (*server, error) 
 		return nil, err
 	}
 	binary := l.plain
-	if strings.HasPrefix(v.name, nameOurs) {
+	if strings.HasPrefix(v.name, "tableau_") {
 		binary = l.caddy
 	}
 	p, err := launch(dir, caddyEnv, binary, "run", "--config", path, "--adapter", "caddyfile")

@@ -56,6 +56,7 @@ var plain = &variant{
 // variants is all others, in the order of the report.
 var variants = []*variant{
 	{name: nameOurs, what: "this project: a session for each user; access log and audit off", bodies: true, start: startCaddy(ourCaddyfile(ourOptions{}))},
+	{name: "tableau_auth, reverse_proxy", what: "this project in its two halves, with Caddy's reverse_proxy and the transport tableau", bodies: true, start: startCaddy(ourCaddyfile(ourOptions{classic: true}))},
 	{name: "tableau_proxy, access log", what: "the same with Caddy's access log in a file", start: startCaddy(ourCaddyfile(ourOptions{accessLog: true}))},
 	{name: "tableau_proxy, audit logger", what: "the same with the logger tableau.audit in a file", start: startCaddy(ourCaddyfile(ourOptions{auditLogger: true}))},
 	{name: "tableau_proxy, audit best_effort", what: "the same with an audit file, mode best_effort", start: startCaddy(ourCaddyfile(ourOptions{audit: "best_effort"}))},

@@ -32,20 +32,19 @@ func BenchmarkHandler(b *testing.B) {
 	h := benchHandler(b)
 	next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 	requests := make([]*http.Request, benchRequests)
-	for i := range requests {
-		requests[i] = benchRequest(benchUser(i * benchUsers / benchRequests))
-		if err := h.ServeHTTP(httptest.NewRecorder(), requests[i], next); err != nil {
-			b.Fatal(err)
-		}
-	}
 	w := httptest.NewRecorder()
-	path := requests[0].URL.Path
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		r := requests[i%benchRequests]
-		r.URL.Path, r.URL.RawPath = path, ""
-		if err := h.ServeHTTP(w, r, next); err != nil {
+		if i%benchRequests == 0 {
+			b.StopTimer()
+			for n := range requests {
+				requests[n] = benchRequest(benchUser(n * benchUsers / benchRequests))
+				requestID(requests[n])
+			}
+			b.StartTimer()
+		}
+		if err := h.ServeHTTP(w, requests[i%benchRequests], next); err != nil {
 			b.Fatal(err)
 		}
 		i++

@@ -82,13 +82,16 @@ func (b *watchedBody) take(p []byte) (int, error) {
 // has sent, and not about the connection, its end, or a limit of ours. The
 // errors of net/http that say so have no type.
 func isMalformed(err error) bool {
+	if err == nil {
+		return false
+	}
 	var (
 		network net.Error
 		limit   *http.MaxBytesError
 		ours    caddyhttp.HandlerError
 	)
 	switch {
-	case err == nil, errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, http.ErrBodyReadAfterClose),
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, http.ErrBodyReadAfterClose),
 		errors.As(err, &network), errors.As(err, &limit), errors.As(err, &ours):
 		return false
 	default:

@@ -56,7 +56,10 @@ type observed struct {
 // observe notes where the records of x go, and how its sender names it. Its
 // answer gets our own id, if that is wanted.
 func (x *exchange) observe(a *App, w http.ResponseWriter, r *http.Request) {
-	x.sink, x.correlates, x.request, x.id = a.sink, a.correlates, r, requestID(r)
+	x.sink, x.correlates, x.request = a.sink, a.correlates, r
+	if x.sink != nil || x.correlates != (correlations{}) {
+		x.id = requestID(r) // drawn only for who has a use for it: each takes 16 random bytes
+	}
 	x.agent, x.clientRequestID = r.UserAgent(), strings.Join(r.Header[headerRequestID], ", ")
 	if x.correlates.headers {
 		w.Header()[headerRequestID] = []string{x.id}

@@ -140,21 +140,41 @@ func (x *exchange) describe(r *http.Request) {
 	if !ok {
 		return
 	}
-	repl.Set("http.tableau.user", x.user)
-	repl.Set("http.tableau.site", x.site)
-	repl.Set("http.tableau.route", x.template())
-	repl.Set("http.tableau.operation", x.operation())
+	repl.Map(x.placeholder)
+}
+
+// placeholder is a caddy.ReplacerFunc.
+func (x *exchange) placeholder(key string) (any, bool) {
+	switch key {
+	case "http.tableau.user":
+		return x.user, true
+	case "http.tableau.site":
+		return x.site, true
+	case "http.tableau.route":
+		return x.template(), true
+	case "http.tableau.operation":
+		return x.operation(), true
+	default:
+		return nil, false
+	}
 }
 
 // conclude notes how the request ended where neither an answer of Tableau's nor
 // one of our own tells it.
 func (x *exchange) conclude(ctx context.Context, err error) {
-	var failed caddyhttp.HandlerError
 	switch {
 	case x.refused != nil:
-	case errors.As(err, &failed):
-		x.status = failed.StatusCode
+	case err != nil && failedWith(err) != 0:
+		x.status = failedWith(err)
 	case x.status == 0 && ctx.Err() != nil:
 		x.refused = clientGone.with("", context.Cause(ctx))
 	}
+}
+
+// failedWith is the status that err makes of a request, or 0.
+func failedWith(err error) int {
+	if failed, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
+		return failed.StatusCode
+	}
+	return 0
 }

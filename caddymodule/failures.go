@@ -66,11 +66,11 @@ func signInFailure(e *tableauauth.SignInError) *refusal {
 // reverse_proxy returns an error only as long as nothing has been written. What
 // is not about reaching Tableau is some other handler's error, and stays it.
 func upstreamFailure(err error) (*refusal, error) {
-	var status caddyhttp.HandlerError
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil, nil
-	case !errors.As(err, &status):
+	}
+	var status caddyhttp.HandlerError
+	if !errors.As(err, &status) {
 		return nil, err
 	}
 	switch status.StatusCode {

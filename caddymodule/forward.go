@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"time"
 
@@ -87,15 +86,16 @@ type forwarding struct {
 	began   time.Time
 	latency time.Duration // until the headers of the answer were there
 	took    time.Duration // until all of it was passed on
-	trace   httptrace.ClientTrace
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (f *Forward) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	p := &forwarding{began: time.Now()}
 	p.w = w
-	p.trace.Got1xxResponse = p.pass
-	p.out = outgoing(r.WithContext(httptrace.WithClientTrace(r.Context(), &p.trace)), forwardTo(r))
+	if x := exchangeFrom(r.Context()); x != nil {
+		x.binding.Interim = p.pass
+	}
+	p.out = outgoing(r.WithContext(r.Context()), forwardTo(r))
 	p.answerFor(r)
 	defer func() { p.took = time.Since(p.began) }()
 

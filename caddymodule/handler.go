@@ -287,7 +287,6 @@ func (h *Handler) Cleanup() error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	x := newExchange(r)
 	r = x.attach(r)
-	requestID(r) // drawn now: to draw it when a dial still reads Caddy's variables would be a race
 	x.w, x.body = w, watchBody(r)
 	x.observe(h.app, w, r)
 	err := h.handle(w, r, x, next)

@@ -31,11 +31,7 @@ const (
 func (h *Handler) record(r *http.Request, x *exchange) {
 	x.count()
 	x.audit(r)
-	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		for _, f := range x.accessFields() {
-			extra.Set(f)
-		}
-	}
+	x.tellAccessLog(r)
 	level := zapcore.InfoLevel
 	if x.refused != nil && x.refused.status >= http.StatusInternalServerError {
 		level = zapcore.ErrorLevel
@@ -45,18 +41,31 @@ func (h *Handler) record(r *http.Request, x *exchange) {
 	}
 }
 
-// accessFields are what the access log should say besides its own.
-func (x *exchange) accessFields() []zap.Field {
-	fields := []zap.Field{
-		zap.String("tableau_user", x.user),
-		zap.String("tableau_site", x.site),
-		zap.String("tableau_route", x.template()),
-		zap.String("tableau_operation", x.operation()),
+// tellAccessLog says what the access log should have besides its own, where there
+// is one.
+func (x *exchange) tellAccessLog(r *http.Request) {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || server == nil || server.Logs == nil {
+		return
 	}
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Set(zap.Field{Key: "tableau", Type: zapcore.InlineMarshalerType, Interface: accessFields{x}})
+	}
+}
+
+// The accessFields of an exchange stand beside those of the access log.
+type accessFields struct{ *exchange }
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (x accessFields) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("tableau_user", x.user)
+	enc.AddString("tableau_site", x.site)
+	enc.AddString("tableau_route", x.template())
+	enc.AddString("tableau_operation", x.operation())
 	if x.refused != nil {
-		fields = append(fields, zap.String("tableau_error", x.refused.code))
+		enc.AddString("tableau_error", x.refused.code)
 	}
-	return fields
+	return nil
 }
 
 // auditFields are who did what, as whom, and how it ended. Nothing in them

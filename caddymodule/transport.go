@@ -125,12 +125,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // forbidCaching keeps an answer that was made for one person out of caches on
 // the way to others.
 func forbidCaching(h http.Header) {
-	for _, name := range []string{"CDN-Cache-Control", "Surrogate-Control"} { // RFC 9213: some caches prefer these
-		h.Del(name)
-	}
-	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
-		if strings.EqualFold(strings.TrimSpace(directive), "no-store") {
-			return
+	h.Del("CDN-Cache-Control") // RFC 9213: some caches prefer these
+	h.Del("Surrogate-Control")
+	for _, directives := range h["Cache-Control"] {
+		for directive := range strings.SplitSeq(directives, ",") {
+			if strings.EqualFold(strings.TrimSpace(directive), "no-store") {
+				return
+			}
 		}
 	}
 	h.Set("Cache-Control", "private, no-store")

@@ -32,7 +32,7 @@ func ParseOrigin(s string) (*url.URL, error) {
 
 // checkOrigin reports a request that is not for origin, as an *OriginError.
 func checkOrigin(req *http.Request, origin *url.URL) error {
-	if req.URL.Scheme == origin.Scheme && authority(req.URL) == authority(origin) {
+	if req.URL.Scheme == origin.Scheme && (req.URL.Host == origin.Host || authority(req.URL) == authority(origin)) {
 		return nil
 	}
 	return &OriginError{Want: origin.String(), Got: req.URL.Scheme + "://" + req.URL.Host}

@@ -29,7 +29,7 @@ type keptBody struct {
 	limit int
 
 	mu   sync.Mutex // held while reading from src
-	kept []byte     // the first bytes read from src, until gone
+	kept pieces     // the first bytes read from src, until gone
 	read int64      // bytes read from src
 	end  error      // what src ended with
 
@@ -104,7 +104,11 @@ func (k *keptBody) close() {
 func (k *keptBody) unlock() {
 	for {
 		if k.unwanted.Load() {
-			k.closing.Do(func() { _ = k.src.Close() })
+			k.closing.Do(func() {
+				_ = k.src.Close()
+				k.gone.Store(true)
+				k.kept.drop()
+			})
 			k.mu.Unlock()
 			return
 		}
@@ -121,12 +125,50 @@ func (k *keptBody) keep(b []byte) {
 	if k.gone.Load() {
 		return
 	}
-	if len(k.kept)+len(b) > k.limit || k.settled.Load() {
-		k.kept = nil
+	if k.kept.length+len(b) > k.limit || k.settled.Load() {
+		k.kept.drop()
 		k.gone.Store(true)
 		return
 	}
-	k.kept = append(k.kept, b...)
+	k.kept.add(b)
+}
+
+// pieces are bytes that were kept, in parts that are used again for other
+// bodies: to begin with a little and to grow would copy each byte many times,
+// and to begin with what a client announces would be its to waste.
+type pieces struct {
+	parts  []*[pieceSize]byte
+	length int
+}
+
+const pieceSize = 16 << 10
+
+var piecePool = sync.Pool{New: func() any { return new([pieceSize]byte) }}
+
+func (p *pieces) add(b []byte) {
+	for len(b) > 0 {
+		at := p.length % pieceSize
+		if at == 0 {
+			p.parts = append(p.parts, piecePool.Get().(*[pieceSize]byte))
+		}
+		n := copy(p.parts[len(p.parts)-1][at:], b)
+		p.length += n
+		b = b[n:]
+	}
+}
+
+// copy copies what is behind off, at most to the end of a part.
+func (p *pieces) copy(to []byte, off int) int {
+	i, at := off/pieceSize, off%pieceSize
+	return copy(to, p.parts[i][at:min(pieceSize, p.length-i*pieceSize)])
+}
+
+// drop gives the parts back. Nobody may be reading them.
+func (p *pieces) drop() {
+	for _, part := range p.parts {
+		piecePool.Put(part)
+	}
+	*p = pieces{}
 }
 
 // A bodyAttempt is the body of one sending.
@@ -147,7 +189,7 @@ func (a *bodyAttempt) Read(p []byte) (n int, err error) {
 	case a.off < k.read && k.gone.Load():
 		return 0, errBodyGone
 	case a.off < k.read:
-		n = copy(p, k.kept[a.off:])
+		n = k.kept.copy(p, int(a.off))
 	case k.end != nil:
 		return 0, k.end
 	default:

@@ -115,8 +115,8 @@ func TestNothingIsKeptOnceSettled(t *testing.T) {
 	if got, err := io.ReadAll(a); string(got) != "content" || err != nil {
 		t.Errorf("got %q, error %v", got, err)
 	}
-	if k.kept != nil {
-		t.Errorf("%d bytes are still kept", len(k.kept))
+	if k.kept.parts != nil {
+		t.Errorf("%d bytes are still kept", k.kept.length)
 	}
 }
 

@@ -39,8 +39,28 @@ func removeCredentials(h http.Header) {
 // NormalHeaderName spells the name of a header as a lenient server could read
 // it: in lower case, with a hyphen for "_", "." and a space.
 func NormalHeaderName(name string) string {
-	return headerAliases.Replace(strings.ToLower(name))
+	if normal, ok := usualNames[name]; ok {
+		return normal
+	}
+	return normalName(name)
 }
+
+func normalName(name string) string { return headerAliases.Replace(strings.ToLower(name)) }
+
+// usualNames are the names that nearly every request has, by NormalHeaderName:
+// each is asked about several times on its way.
+var usualNames = func() map[string]string {
+	normal := make(map[string]string)
+	for _, name := range []string{
+		"Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Cache-Control", "Connection", "Content-Length",
+		"Content-Type", "Cookie", "Expect", "If-Modified-Since", "If-None-Match", "Origin", "Pragma", "Range", "Referer",
+		"Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Traceparent", "Tracestate", "User-Agent", "Via",
+		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Request-Id", headerAuth,
+	} {
+		normal[name] = normalName(name)
+	}
+	return normal
+}()
 
 // headerAliases are the characters that some servers take for a hyphen.
 var headerAliases = strings.NewReplacer("_", "-", ".", "-", " ", "-")
@@ -130,14 +150,18 @@ func (m *maskedBody) beginning() int {
 	return 0
 }
 
-// scrubInterim returns a context in which interim answers (1xx), which go to the
-// client beside the transport, are scrubbed too: whoever listens to them gets
-// the same map, after us.
-func scrubInterim(ctx context.Context, s *Session) context.Context {
+// listenInterim returns a context in which interim answers (1xx), which go to the
+// client beside the transport, are scrubbed too: whoever listens to them in ctx
+// gets the same map, after us.
+func listenInterim(ctx context.Context, b *Binding) context.Context {
+	s := b.Session
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
+		Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
 			scrubHeader(http.Header(h), s)
-			return nil
+			if b.Interim == nil {
+				return nil
+			}
+			return b.Interim(code, h)
 		},
 	})
 }

@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/textproto"
 	"strings"
 	"time"
 
@@ -35,6 +37,10 @@ type Binding struct {
 	// Replaced is set when Tableau had ended the session and the request went
 	// on with another.
 	Replaced bool
+	// Interim, if set, is called with each interim answer (1xx), without what
+	// would hand the session on, besides the hook of httptrace in the request's
+	// context. The calls are those of httptrace's Got1xxResponse.
+	Interim func(code int, header textproto.MIMEHeader) error
 
 	held     bool  // Session was lent by Acquire
 	acquired bool  // Session came by Acquire,
@@ -241,9 +247,10 @@ func (b *Binding) successor(ctx context.Context, certain bool) (*Session, error)
 // send sends a copy of req as b says, and clears what comes back of
 // credentials. The host is the configured origin's, whatever the client named.
 func (t *Transport) send(req *http.Request, b *Binding, body *keptBody) (*http.Response, error) {
-	out := req.Clone(scrubInterim(req.Context(), b.Session))
-	out.Host = b.Pool.origin.Host
-	out.Trailer = nil
+	out := req.WithContext(listenInterim(req.Context(), b))
+	address := *req.URL
+	out.URL, out.Host = &address, b.Pool.origin.Host
+	out.Header, out.Trailer = maps.Clone(req.Header), nil // whole headers come and go here, their values stay as they are
 	removeCredentials(out.Header)
 	if body != nil {
 		out.Body = body.attempt()
