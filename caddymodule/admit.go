@@ -74,7 +74,8 @@ func admitHeaders(r *http.Request, x *exchange) *refusal {
 	if len(r.Header[headerSite]) > 1 {
 		return refuseAmbiguous.with("The header "+headerSite+" is there more than once.", nil)
 	}
-	if site := r.Header.Get(headerSite); site != "" {
+	if r.Header.Get(headerSite) != "" {
+		site := r.Header.Get(headerSite)
 		x.wantsSite = &site
 	}
 	clearHeaders(r)

@@ -57,6 +57,7 @@ func isClientChosen(placeholder string) bool {
 // identities is how one handler turns identities into Tableau users.
 type identities struct {
 	template  string
+	only      string // the placeholder, if the template is nothing else
 	sources          // of template
 	source    string // what identities of template come from
 	users     map[string]string
@@ -111,6 +112,9 @@ func (ids *identities) checkTemplate(logger *zap.Logger) error {
 		return fmt.Errorf("user: {%s} is chosen by the client, who could become anybody: use what an authentication handler has verified, such as {http.auth.user.id}", chosen)
 	}
 	ids.source = sourceOf(ids.template)
+	if names := placeholders(ids.template); len(names) == 1 && ids.template == "{"+names[0]+"}" {
+		ids.only = names[0]
+	}
 	if ids.template != "" && len(placeholders(ids.template)) == 0 {
 		if err := tableauauth.CheckUser(ids.template); err != nil {
 			return fmt.Errorf("user: %w", err)
@@ -276,6 +280,11 @@ func (ids *identities) expand(r *http.Request, repl *caddy.Replacer) (string, *r
 	}
 	if list := ids.list(r, repl); list != "" {
 		return "", refuseAmbiguous.with("The header "+list+", which names you, holds a comma, and could be a list of names.", nil)
+	}
+	if ids.only != "" {
+		if user, _ := repl.GetString(ids.only); user != "" {
+			return user, nil
+		}
 	}
 	user, err := repl.ReplaceOrErr(ids.template, true, true)
 	if err != nil {

@@ -41,7 +41,7 @@ func CheckUser(name string) error {
 		return ErrUserNotUTF8
 	case name[0] == ' ' || name[len(name)-1] == ' ' || hasUnprintable(name):
 		return ErrUserUnprintable
-	case !norm.NFC.IsNormalString(name):
+	case !isASCII(name) && !norm.NFC.IsNormalString(name):
 		return ErrUserNotNFC
 	}
 	return nil
@@ -58,4 +58,14 @@ func hasUnprintable(name string) bool {
 		}
 	}
 	return false
+}
+
+// isASCII reports whether s is ASCII, which is in every normalisation form.
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
