@@ -64,11 +64,14 @@ func (l *Log) add(wait bool, event string, attrs []slog.Attr) (b *batch, index i
 	index = b.add(e.buf, now, wait)
 	l.pending++
 	l.pendingBytes += len(e.buf)
+	news := wait || index == 0 || index == lazyRecords-1
 	l.mu.Unlock()
 
-	select {
-	case l.wake <- struct{}{}:
-	default: // run will look anyway
+	if news {
+		select {
+		case l.wake <- struct{}{}:
+		default: // run will look anyway
+		}
 	}
 	return b, index, nil
 }

@@ -267,7 +267,7 @@ func TestHungDiskIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		time.Sleep(time.Millisecond)
+		time.Sleep(lazyDelay + time.Millisecond)
 		if err := p.Append(t.Context(), "x"); !errors.Is(err, errTimeout) {
 			t.Errorf("Append: %v", err)
 		}
@@ -276,6 +276,66 @@ func TestHungDiskIsTold(t *testing.T) {
 		}
 		close(release)
 		<-p.recovered
+		mustClose(t, p.Log)
+	})
+}
+
+// A log that fails is tried again in its time, however many records come.
+func TestRecordsDoNotPutOffTheRecovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(t, func(o *Options) { o.RetryInterval = time.Second })
+		p.disk.set(errBroken, nil)
+		if err := p.Append(t.Context(), "refused"); !errors.Is(err, errDegraded) {
+			t.Fatalf("Append on a broken disk: %v", err)
+		}
+		p.disk.set(nil, nil)
+		for range 20 {
+			time.Sleep(100 * time.Millisecond)
+			if err := p.AppendAsync("kept"); err != nil {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		if p.Stats().Degraded != nil {
+			t.Error("still degraded after two seconds with a whole disk")
+		}
+		mustClose(t, p.Log)
+		wantIntact(t, p.path)
+		if n := count(records(t, p.path), "kept"); n != 20 {
+			t.Errorf("%d records, want 20", n)
+		}
+	})
+}
+
+// TestOneSyncForManyWhoDoNotWait: the disk is not synced for each record that
+// nobody waits for.
+func TestOneSyncForManyWhoDoNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(t, func(o *Options) { o.Mode = Bounded })
+		before := p.disk.syncs.Load()
+		for range 100 {
+			if err := p.AppendAsync("x"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if n := p.disk.syncs.Load() - before; n != 0 {
+			t.Errorf("%d syncs before the delay was over", n)
+		}
+		time.Sleep(lazyDelay)
+		synctest.Wait()
+		if n := p.disk.syncs.Load() - before; n != 1 || p.Stats().Pending != 0 {
+			t.Errorf("%d syncs, and %d records that wait, want one and none", n, p.Stats().Pending)
+		}
+		for range lazyRecords {
+			if err := p.AppendAsync("x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if n := p.Stats().Pending; n != 0 {
+			t.Errorf("%d records wait although there are enough of them", n)
+		}
 		mustClose(t, p.Log)
 	})
 }
@@ -302,6 +362,7 @@ func TestAppendLeavesWithItsContext(t *testing.T) {
 		if err := p.AppendAsync("before"); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(lazyDelay)
 		synctest.Wait() // it is being written
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()

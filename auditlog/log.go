@@ -26,6 +26,7 @@ type Log struct {
 	closeErr  error         // read it after done
 	timers    sync.Pool     // of await, so that each does not make one
 	retained  *batch        // run: records that could not be written and are to be
+	retryAt   time.Time     // run: when a degraded log is to be tried again
 
 	mu           sync.Mutex
 	filling      *batch

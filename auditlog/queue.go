@@ -8,6 +8,7 @@ import "time"
 type batch struct {
 	bodies []byte
 	recs   []rec
+	waited bool          // somebody waits for one of them
 	taken  bool          // it is being written
 	done   chan struct{} // closed when it is settled
 	err    error         // how it was settled; read it after done
@@ -26,6 +27,7 @@ func newBatch() *batch { return &batch{done: make(chan struct{})} }
 func (b *batch) add(body []byte, at time.Time, waited bool) (index int) {
 	b.bodies = append(b.bodies, body...)
 	b.recs = append(b.recs, rec{end: len(b.bodies), at: at, waited: waited})
+	b.waited = b.waited || waited
 	return len(b.recs) - 1
 }
 

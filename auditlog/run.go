@@ -9,8 +9,14 @@ import (
 	"time"
 )
 
-// idle is how long run sleeps if nothing is to be done.
-const idle = time.Hour
+const (
+	// idle is how long run sleeps if nothing is to be done.
+	idle = time.Hour
+	// lazyDelay and lazyRecords bound how long records may wait for others that
+	// nobody waits for: to sync the disk costs the same for one as for many.
+	lazyDelay   = 25 * time.Millisecond
+	lazyRecords = 512
+)
 
 // run writes what is added until the log is closed. All records that are added
 // while one write is under way become durable with the next one.
@@ -21,9 +27,11 @@ func (l *Log) run() {
 	for {
 		select {
 		case <-l.wake:
-			l.turn(false)
+			if l.due() {
+				l.turn()
+			}
 		case <-timer.C:
-			l.turn(true)
+			l.turn()
 		case reply := <-l.rotations:
 			reply <- l.rotateNow()
 		case <-l.closing:
@@ -34,15 +42,29 @@ func (l *Log) run() {
 	}
 }
 
+// due tells whether what waits has to be written now.
+func (l *Log) due() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.filling
+	return b.waited || len(b.recs) >= lazyRecords
+}
+
 // pause is how long run may sleep.
 func (l *Log) pause() time.Duration {
-	switch {
-	case l.degraded() != nil:
-		return l.opts.RetryInterval
-	case l.w.chain.since > 0:
-		return max(time.Until(l.w.checkpointed.Add(l.opts.CheckpointInterval)), time.Millisecond)
+	if l.degraded() != nil {
+		return max(time.Until(l.retryAt), time.Millisecond)
 	}
-	return idle
+	until := idle
+	if l.w.chain.since > 0 {
+		until = time.Until(l.w.checkpointed.Add(l.opts.CheckpointInterval))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b := l.filling; len(b.recs) > 0 {
+		until = min(until, time.Until(b.recs[0].at.Add(lazyDelay)))
+	}
+	return max(until, time.Millisecond)
 }
 
 // degraded returns why the log is degraded, or nil.
@@ -53,9 +75,13 @@ func (l *Log) degraded() error {
 }
 
 // turn writes what waits. A degraded log is tried again when it is time to.
-func (l *Log) turn(timeout bool) {
-	if cause := l.degraded(); cause != nil {
-		if !timeout || l.recover() != nil {
+func (l *Log) turn() {
+	if l.degraded() != nil {
+		if time.Now().Before(l.retryAt) {
+			return
+		}
+		if l.recover() != nil {
+			l.retryAt = time.Now().Add(l.opts.RetryInterval)
 			return
 		}
 	}
@@ -139,6 +165,7 @@ func (l *Log) publish() {
 // fail makes the log degraded after a write has failed. Those who wait are told;
 // the other records are kept for the next attempt.
 func (l *Log) fail(b *batch, cause error) {
+	l.retryAt = time.Now().Add(l.opts.RetryInterval)
 	kept := newBatch()
 	l.retained.keep(kept)
 	b.keep(kept)
