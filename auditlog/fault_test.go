@@ -340,6 +340,41 @@ func TestOneSyncForManyWhoDoNotWait(t *testing.T) {
 	})
 }
 
+// TestGathering: where several wait at a time, they share a sync; who waits alone
+// waits for nobody.
+func TestGathering(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(t, func(o *Options) { o.Limit = time.Second })
+		for range 3 {
+			start := time.Now()
+			mustAppend(t, p.Log, "alone")
+			if d := time.Since(start); d != 0 {
+				t.Errorf("who is alone waited for %v", d)
+			}
+		}
+		crowd := func() {
+			var wg sync.WaitGroup
+			for i := range 20 {
+				wg.Go(func() {
+					time.Sleep(time.Duration(i) * gatherDelay / 20)
+					mustAppend(t, p.Log, "one of many")
+				})
+			}
+			wg.Wait()
+		}
+		p.disk.set(nil, func() { time.Sleep(gatherDelay) })
+		crowd() // the first is alone, the others wait while its record is written
+		before := p.disk.syncs.Load()
+		crowd()
+		if n := p.disk.syncs.Load() - before; n != 1 {
+			t.Errorf("%d syncs for those who came within %v, want 1", n, gatherDelay)
+		}
+		p.disk.set(nil, nil)
+		mustClose(t, p.Log)
+		wantIntact(t, p.path)
+	})
+}
+
 func TestSlowDiskWithinTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPatient(t, func(o *Options) { o.Limit = DefaultLimit })

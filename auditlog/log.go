@@ -27,6 +27,7 @@ type Log struct {
 	timers    sync.Pool     // of await, so that each does not make one
 	retained  *batch        // run: records that could not be written and are to be
 	retryAt   time.Time     // run: when a degraded log is to be tried again
+	gathered  int64         // run: how many waited for the last batch
 
 	mu           sync.Mutex
 	filling      *batch

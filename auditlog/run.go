@@ -16,6 +16,11 @@ const (
 	// nobody waits for: to sync the disk costs the same for one as for many.
 	lazyDelay   = 25 * time.Millisecond
 	lazyRecords = 512
+	// gatherDelay is how long those who wait are waited for themselves, if the
+	// last time there were company or more of them: the next ones are about to
+	// come, and a sync takes the processor too.
+	gatherDelay = time.Millisecond
+	company     = 3
 )
 
 // run writes what is added until the log is closed. All records that are added
@@ -28,6 +33,7 @@ func (l *Log) run() {
 		select {
 		case <-l.wake:
 			if l.due() {
+				l.gather()
 				l.turn()
 			}
 		case <-timer.C:
@@ -48,6 +54,13 @@ func (l *Log) due() bool {
 	defer l.mu.Unlock()
 	b := l.filling
 	return b.waited || len(b.recs) >= lazyRecords
+}
+
+// gather lets more records come, if several are expected.
+func (l *Log) gather() {
+	if l.gathered >= company {
+		time.Sleep(gatherDelay)
+	}
 }
 
 // pause is how long run may sleep.
@@ -98,6 +111,7 @@ func (l *Log) take() (b *batch, lost int64) {
 		return nil, l.lost
 	}
 	b.taken = true
+	l.gathered = l.waiting(b)
 	l.filling = newBatch()
 	if l.oldest.IsZero() {
 		l.oldest = b.recs[0].at
