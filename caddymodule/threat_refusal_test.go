@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-tableau/caddy-tableau/auditlog"
 	"github.com/caddy-tableau/caddy-tableau/tableauapi"
@@ -51,6 +52,24 @@ func TestRefusalsOfTheLastHop(t *testing.T) {
 		if refused := transportFailure(new(exchange), err); refused == nil || refused.code != "misdirected" {
 			t.Errorf("%v: %+v", err, refused)
 		}
+	}
+}
+
+// TestRefusalsWithoutASession: whatever keeps a request from getting a session, or
+// an answer, is an answer of ours.
+func TestRefusalsWithoutASession(t *testing.T) {
+	for code, err := range map[string]error{
+		"shutting_down":     fmt.Errorf("waiting: %w", tableauauth.ErrPoolClosed),
+		"no_free_token":     &tableauauth.NoSeatError{},
+		"audit_unavailable": &tableauauth.SignInError{Reason: tableauauth.Unreachable, Err: auditlog.ErrUnavailable},
+		"client_gone":       context.Canceled,
+	} {
+		if refused := sessionFailure(err); refused.code != code {
+			t.Errorf("%v: code %q, want %q", err, refused.code, code)
+		}
+	}
+	if refused, err := upstreamFailure(caddyhttp.Error(499, context.Canceled)); err != nil || refused == nil || refused.code != "client_gone" {
+		t.Errorf("499 is %+v, %v", refused, err)
 	}
 }
 
