@@ -68,6 +68,9 @@ func TestRefusalsWithoutASession(t *testing.T) {
 			t.Errorf("%v: code %q, want %q", err, refused.code, code)
 		}
 	}
+	if status := failedWith(errors.New("of another handler")); status != 0 {
+		t.Errorf("an error without a status has the status %d", status)
+	}
 	if refused, err := upstreamFailure(caddyhttp.Error(499, context.Canceled)); err != nil || refused == nil || refused.code != "client_gone" {
 		t.Errorf("499 is %+v, %v", refused, err)
 	}
